@@ -1,0 +1,1 @@
+"""The `mien` command: one thin file per group of commands, no logic of its own."""

@@ -1,0 +1,1 @@
+"""The device: recognises, personalises, trains locally, and guards what leaves."""

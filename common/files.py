@@ -1,0 +1,48 @@
+"""Files that are either wholly written or not there at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+PRIVATE_FILE = 0o600
+PRIVATE_FOLDER = 0o700
+
+
+def private_folder(path: Path) -> Path:
+    """Make `path` (and parents) and close it to other users (mode 0700)."""
+    path.mkdir(parents=True, exist_ok=True)
+    path.chmod(PRIVATE_FOLDER)
+    return path
+
+
+def write_atomically(path: Path, content: bytes, *, mode: int = PRIVATE_FILE) -> None:
+    """Write `content` to `path`: temporary file in the same folder, fsync, rename.
+
+    A reader sees the old content or the new, never a part; after a power cut too, since the
+    folder is synced after the rename.
+
+    Raises:
+        OSError: the folder is missing, full or not writable; `path` is then as it was.
+    """
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(mode)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

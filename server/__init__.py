@@ -1,0 +1,1 @@
+"""The fleet's side: validates, aggregates and publishes the universal head."""
