@@ -1,0 +1,99 @@
+"""Results as tables for a person at a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from cli.console import output
+
+COLUMNS = ("head", "own clips", "accuracy", "95 % interval", "UAR", "worst", "median", "best")
+
+
+def print_results(results: Mapping[str, Any], folder: Path | None) -> None:
+    """Accuracy against own clips, with macro recall, interval and spread beside it."""
+    kind = "SYNTHETIC " if results["synthetic"] else ""
+    output.print(
+        f"\n{kind}{results['source']}: {results['clients']} clients, protocol "
+        f"{results['protocol']}, {results['head']} head, {results['rounds']} rounds",
+        highlight=False,
+    )
+    output.print(accuracy_table(results))
+    for line in notes(results, folder):
+        output.print(line, highlight=False, soft_wrap=True)
+
+
+def accuracy_table(results: Mapping[str, Any]) -> Table:
+    """One row per head and number of own clips per expression, in percent."""
+    table = Table(title="Accuracy in %, mean over users")
+    for name in (
+        "head",
+        "own clips",
+        "accuracy",
+        "95 % interval",
+        "UAR",
+        "worst",
+        "median",
+        "best",
+    ):
+        table.add_column(name, justify="left" if name == "head" else "right")
+    titles = {
+        "universal": "universal, federated",
+        "universal_raw": "  without user normalisation",
+        "pooled": "universal, all data pooled",
+    }
+    for key, title in titles.items():
+        table.add_row(title, "0", *_cells(results, key, None))
+    for key, title in (("local_only", "own clips alone"), ("personal", "personal")):
+        for index, count in enumerate(results["accuracy"]["own_clips"]):
+            table.add_row(title, str(count), *_cells(results, key, index))
+    return table
+
+
+def _cells(results: Mapping[str, Any], key: str, index: int | None) -> list[str]:
+    def pick(value: Any) -> Any:
+        return value if index is None else value[index]
+
+    low, high = pick(results["intervals"][key])
+    spread = results["spread"][key]
+    return [
+        _percent(pick(results["accuracy"][key])),
+        f"{_percent(low)} to {_percent(high)}",
+        _percent(pick(results["uar"][key])),
+        *(_percent(pick(spread[name])) for name in ("worst", "median", "best")),
+    ]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def notes(results: Mapping[str, Any], folder: Path | None) -> list[str]:
+    """What a reader of the table should also know."""
+    own = results["accuracy"]["own_clips"]
+    harmed = ", ".join(
+        f"{count} at {clips}" for clips, count in zip(own, results["users_harmed"], strict=True)
+    )
+    stream = results["resting_stream"]
+    sent = sum(entry["bytes"] for entry in results["transmitted"])
+    lines = [
+        f"Users whose personal head is below their universal one: {harmed} own clips.",
+        "User statistics from clips that are 80 % neutral or calm: universal "
+        f"{_percent(stream['universal'])}, without normalisation "
+        f"{_percent(stream['universal_raw'])}.",
+        f"Transmitted by all devices in {len(results['transmitted'])} rounds: {sent} bytes, "
+        "updates of the universal head only.",
+    ]
+    if results["left_out"]:
+        first = results["left_out"][0]
+        lines.append(
+            f"Left out: {len(results['left_out'])} clips, such as {first['clip']} "
+            f"({first['reason']})."
+        )
+    lines.append(f"{results['seconds']} s. Command: {results['command']}")
+    if folder:
+        lines.append(f"Results: {folder / 'results.json'}")
+    return lines

@@ -1,0 +1,113 @@
+"""Flower's messages on the device's side: requests in, guarded replies out."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from flwr.app import Array, ArrayRecord, Context, Error, Message, MetricRecord, RecordDict
+from flwr.common.serde import recorddict_from_proto, recorddict_to_proto
+from flwr.proto.recorddict_pb2 import RecordDict as RecordDictProto
+
+from client.gate import let_through
+from client.store import DeviceFolder
+from common.errors import WorkError
+from common.messages import EVALUATE, Request, read_request
+from common.paths import simulation_folder
+from common.update import HeadUpdate
+from common.wire import (
+    ARRAYS,
+    NPY_KIND,
+    NUMBERS,
+    Expected,
+    encode_array,
+    public_numbers,
+    wire_reply,
+)
+
+REFUSED_CODE = 2
+REFUSED_REASON = "the device did not take part; its own error log says why"
+
+ClientApp = Callable[[Message, Context], Message]
+
+
+def device_folder(context: Context) -> DeviceFolder:
+    """The folder of the device that a context belongs to.
+
+    A deployed device names it in its node configuration (`state-dir`); in a simulation it is the
+    partition's folder under the run's `state-root`.
+    """
+    configured = context.node_config.get("state-dir")
+    if configured is not None:
+        return DeviceFolder(Path(str(configured)))
+    root = simulation_folder(str(context.run_config.get("state-root", "")))
+    return DeviceFolder(root / "devices" / f"{int(context.node_config['partition-id']):05d}")
+
+
+def request_of(message: Message, folder: DeviceFolder) -> Request:
+    """Read a server's message.
+
+    Raises:
+        WorkError: it is not a request, or not one for this device's head.
+    """
+    content = message.content
+    if ARRAYS not in content.array_records or "config" not in content.config_records:
+        raise WorkError("the server's message is not a request")
+    record = content.array_records[ARRAYS]
+    arrays = {name: array.numpy() for name, array in record.items()}
+    numbers = dict(content.config_records["config"])
+    return read_request(numbers, arrays, folder.settings().specification)
+
+
+def content_of(update: HeadUpdate | None) -> RecordDict:
+    """An update in the form in which it travels; nothing for None."""
+    if update is None:
+        return RecordDict()
+    record = ArrayRecord()
+    for name in update.specification.shapes(update.stage):
+        array = update.arrays[name]
+        record[name] = Array("float32", tuple(array.shape), NPY_KIND, encode_array(array))
+    return RecordDict({ARRAYS: record, NUMBERS: MetricRecord(public_numbers(update))})
+
+
+def egress_gate(message: Message, context: Context, call_next: ClientApp) -> Message:
+    """The outermost mod of the device's app: only an empty reply or one true update passes.
+
+    Whatever goes wrong inside, the server learns one fixed sentence; the full text stays in the
+    device's error log.
+    """
+    try:
+        reply = call_next(message, context)
+        wire = recorddict_to_proto(reply.content).SerializeToString(deterministic=True)
+        read_back = recorddict_from_proto(RecordDictProto.FromString(wire))
+        folder = device_folder(context)
+        expected, federation = _agreed(message, folder)
+        occasion: dict[str, str | int] = {
+            "run": context.run_id,
+            "node": context.node_id,
+            "federation": federation,
+        }
+        update = let_through(folder.ledger, wire_reply(read_back), expected, occasion, len(wire))
+        return Message(content_of(update), reply_to=message)
+    except Exception:  # noqa: BLE001 - nothing of an error may travel
+        _keep_error(context, traceback.format_exc())
+        return Message(Error(REFUSED_CODE, REFUSED_REASON), reply_to=message)
+
+
+def _agreed(message: Message, folder: DeviceFolder) -> tuple[Expected | None, str]:
+    """What this device may send in answer to a message, and the federation's name."""
+    request = request_of(message, folder)
+    if message.metadata.message_type != "train" or request.stage == EVALUATE:
+        return None, request.plan.name
+    specification = request.head.specification
+    agreed = Expected(specification=specification, stage=request.stage, round=request.round)
+    return agreed, request.plan.name
+
+
+def _keep_error(context: Context, text: str) -> None:
+    """Write an error to the device's log; a device without a folder has nowhere to keep it."""
+    try:
+        device_folder(context).log_error(text)
+    except (OSError, KeyError, ValueError, WorkError):
+        return

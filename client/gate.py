@@ -1,0 +1,68 @@
+"""The egress gate: the last thing on the device's side of the wire, closed unless proven open.
+
+A reply passes in exactly two forms: nothing at all, or one `HeadUpdate` of the round that the
+device itself agreed to. The gate reads the reply's bytes back and lets through only what encodes
+to those very bytes again, so that nothing can ride along in a header, a gap or an extra key. What
+passed is in the ledger before it is on the wire.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+from client.ledger import Ledger
+from common.heads.specification import DTYPE
+from common.update import HeadUpdate
+from common.wire import Expected, WireRefused, WireReply, read_update
+
+
+def let_through(
+    ledger: Ledger,
+    reply: WireReply,
+    expected: Expected | None,
+    context: Mapping[str, str | int],
+    size: int,
+) -> HeadUpdate | None:
+    """Decide on one reply and write it to the ledger; return the update, or None for an empty one.
+
+    Args:
+        ledger: the device's.
+        reply: read back from the serialised bytes, not the object that made them.
+        expected: the update that was agreed to, None if only an empty reply was.
+        context: what the ledger says of the occasion (federation, run); stays on the device.
+        size: bytes of the serialised reply.
+
+    Raises:
+        WireRefused, NotAnUpdate, LedgerBroken, OSError: then nothing may be sent.
+    """
+    if not reply.arrays and not reply.numbers and not reply.other_parts:
+        return None
+    if expected is None:
+        raise WireRefused("an empty reply was agreed to, and this one is not empty")
+    update = read_update(reply, expected)
+    ledger.append({**context, **_entry(update, size)})
+    return update
+
+
+def _entry(update: HeadUpdate, size: int) -> dict[str, object]:
+    arrays = [
+        {
+            "name": name,
+            "shape": list(array.shape),
+            "dtype": DTYPE,
+            "bytes": array.nbytes,
+            "sha256": hashlib.sha256(array.astype("<f4").tobytes()).hexdigest(),
+        }
+        for name, array in update.arrays.items()
+    ]
+    return {
+        "stage": update.stage,
+        "round": update.round,
+        "clips": update.clips,
+        "arrays": arrays,
+        "bytes": size,
+        "sha256": update.sha256,
+        "clip_norm": None,
+        "noise": None,
+    }

@@ -1,0 +1,186 @@
+"""A device's folder: its clips, its personal heads, its ledger. Nothing in it is ever sent.
+
+device.json          what the device is set up for
+clips.safetensors    labelled clip features
+personal/            one head per user, named by a hash of the user's name
+ledger.jsonl         what left this device
+evaluation/          what the device measured for itself, one file per federation
+errors.log           full texts of errors, of which the server learns only that there was one
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from client.ledger import Ledger
+from client.personal import PersonalHead
+from common.clips import ClipSet, load_clips, save_clips
+from common.errors import WorkError
+from common.files import private_folder, write_atomically
+from common.heads.specification import HeadSpecification
+from common.heads.standardise import UserStatistics
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One test of one user: clips to adapt on and clips to test on, which share no take.
+
+    Attributes:
+        federation: whose final head is tested; the user's clips took no part in it.
+        user: whose clips.
+        adaptation, test: indices into the device's clips.
+        strength, scale: of the personal head, chosen without this user.
+    """
+
+    federation: str
+    user: str
+    adaptation: tuple[int, ...]
+    test: tuple[int, ...]
+    strength: float = 1.0
+    scale: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceSettings:
+    """What a device is set up for; `held_out_of` names federations its clips stay out of."""
+
+    specification: HeadSpecification
+    seed: int
+    held_out_of: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
+    own_clips: tuple[int, ...] = ()
+    draws: int = 5
+
+
+@dataclass(frozen=True)
+class StoredPersonalHead:
+    """A user's head as stored, with the run and round of the universal head it corrects."""
+
+    user: str
+    head: PersonalHead
+    statistics: UserStatistics
+    run: int
+    round: int
+    specification: int
+
+
+class DeviceFolder:
+    """Reads and writes one device's folder (mode 0700, files 0600, written whole or not at all)."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.ledger = Ledger(path / "ledger.jsonl")
+
+    def create(self, settings: DeviceSettings, clips: ClipSet) -> None:
+        """Set the folder up."""
+        private_folder(self.path)
+        save_clips(self.path / "clips.safetensors", clips)
+        text = {**dataclasses.asdict(settings), "specification": settings.specification.to_json()}
+        write_atomically(self.path / "device.json", json.dumps(text, sort_keys=True).encode())
+
+    def settings(self) -> DeviceSettings:
+        """What `create` was given.
+
+        Raises:
+            WorkError: the folder was not set up or its device.json can't be read.
+        """
+        return _settings(self.path / "device.json", _stamp(self.path / "device.json"))
+
+    def clips(self) -> ClipSet:
+        """The device's labelled clips."""
+        return _clips(self.path / "clips.safetensors", _stamp(self.path / "clips.safetensors"))
+
+    def save_personal(self, stored: StoredPersonalHead) -> None:
+        """Keep a user's head, in place of the one before."""
+        folder = private_folder(self.path / "personal")
+        tensors = {
+            "weight": stored.head.weight,
+            "bias": stored.head.bias,
+            "mean": stored.statistics.mean,
+            "spread": stored.statistics.spread,
+            "numbers": np.array([stored.head.scale, stored.statistics.trust]),
+        }
+        about = {key: getattr(stored, key) for key in ("user", "run", "round", "specification")}
+        content = save(tensors, {"about": json.dumps(about)})
+        write_atomically(folder / _file_name(stored.user), content)
+
+    def load_personal(self, user: str) -> StoredPersonalHead | None:
+        """A user's head, None if there is none.
+
+        Raises:
+            WorkError: the file is there but is not a personal head.
+        """
+        path = self.path / "personal" / _file_name(user)
+        if not path.exists():
+            return None
+        try:
+            with safe_open(path, framework="numpy") as file:
+                about = json.loads((file.metadata() or {})["about"])
+                get = file.get_tensor
+                scale, trust = (float(value) for value in get("numbers"))
+                head = PersonalHead(get("weight"), get("bias"), scale)
+                statistics = UserStatistics(get("mean"), get("spread"), trust)
+            return StoredPersonalHead(head=head, statistics=statistics, **about)
+        except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+            raise WorkError(f"{path.name} is not a readable personal head: {error}") from error
+
+    def save_evaluation(self, federation: str, parts: list[dict[str, Any]]) -> None:
+        """Keep what the device measured for itself."""
+        folder = private_folder(self.path / "evaluation")
+        write_atomically(folder / f"{federation}.json", json.dumps(parts).encode())
+
+    def load_evaluation(self, federation: str) -> list[dict[str, Any]]:
+        """What `save_evaluation` kept; an empty list if nothing was."""
+        path = self.path / "evaluation" / f"{federation}.json"
+        if not path.exists():
+            return []
+        parts: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+        return parts
+
+    def log_error(self, text: str) -> None:
+        """Append an error's full text; it stays here."""
+        with (self.path / "errors.log").open("a", encoding="utf-8") as file:
+            file.write(text.rstrip() + "\n")
+
+
+def _file_name(user: str) -> str:
+    return hashlib.sha256(user.encode()).hexdigest()[:32] + ".safetensors"
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise WorkError(f"{path.name} is missing from the device's folder") from error
+    return status.st_mtime_ns, status.st_size
+
+
+@lru_cache(maxsize=64)
+def _clips(path: Path, stamp: tuple[int, int]) -> ClipSet:
+    return load_clips(path)
+
+
+@lru_cache(maxsize=1024)
+def _settings(path: Path, stamp: tuple[int, int]) -> DeviceSettings:
+    try:
+        text = json.loads(path.read_text(encoding="utf-8"))
+        text["specification"] = HeadSpecification.from_json(text["specification"])
+        text["parts"] = tuple(
+            Part(**{**part, "adaptation": tuple(part["adaptation"]), "test": tuple(part["test"])})
+            for part in text["parts"]
+        )
+        for key in ("held_out_of", "own_clips"):
+            text[key] = tuple(text[key])
+        return DeviceSettings(**text)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WorkError(f"{path.name} is not a device's settings: {error}") from error

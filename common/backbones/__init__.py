@@ -1,0 +1,1 @@
+"""Frozen networks that turn a face crop into a frame feature."""

@@ -1,0 +1,1 @@
+"""Heads: the small trainable classifiers on top of frame features."""

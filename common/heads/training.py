@@ -1,0 +1,129 @@
+"""Training one branch of a universal head on the clips at hand.
+
+The objective is the mean cross-entropy over clips plus `l2 / 2` times the squared entries of all
+arrays (a tenth of that on the bias), the same on a device and on pooled data, so that federated
+training weighted by clips has the pooled optimum as its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.optimize import minimize
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from common.heads.batch import ClipBatch
+from common.heads.kinds import Parameters, logits
+
+BIAS_SHARE = 0.1
+MAX_HALVINGS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """How a branch is trained in one round.
+
+    Attributes:
+        epochs: passes over the device's clips, at least 1.
+        learning_rate: logistic: gradient step as a multiple of 1 / mean squared input norm;
+            attention kinds: Adam's learning rate.
+        l2: strength of regularisation, at least 0.
+    """
+
+    epochs: int
+    learning_rate: float
+    l2: float
+
+
+def objective(
+    kind: str, parameters: Parameters, batch: ClipBatch, labels: Tensor, l2: float
+) -> Tensor:
+    """Mean cross-entropy plus regularisation, a scalar; `labels` is (clips,) int64."""
+    loss = cross_entropy(logits(kind, parameters, batch), labels)
+    for name, value in parameters.items():
+        share = BIAS_SHARE if name == "bias" else 1.0
+        loss = loss + 0.5 * l2 * share * value.square().sum()
+    return loss
+
+
+def train_branch(
+    kind: str,
+    start: Parameters,
+    batch: ClipBatch,
+    labels: Tensor,
+    settings: TrainingSettings,
+) -> dict[str, Tensor]:
+    """Full-batch training from `start`: gradient descent for logistic, else Adam.
+
+    Deterministic: nothing is drawn. `start` is left as it was.
+    """
+    if kind == "logistic":
+        return _descend(kind, start, batch, labels, settings)
+    return _adam(kind, start, batch, labels, settings)
+
+
+def _descend(
+    kind: str, start: Parameters, batch: ClipBatch, labels: Tensor, settings: TrainingSettings
+) -> dict[str, Tensor]:
+    """Gradient descent whose step is halved for good whenever it would raise the objective."""
+    parameters = {name: value.clone() for name, value in start.items()}
+    frames = batch.mask.sum().item()
+    step = settings.learning_rate / (1.0 + batch.frames.square().sum().item() / frames)
+    loss, gradients = _gradients(kind, parameters, batch, labels, settings.l2)
+    halvings = 0
+    for _ in range(settings.epochs):
+        while True:
+            trial = {name: parameters[name] - step * gradients[name] for name in parameters}
+            trial_loss, trial_gradients = _gradients(kind, trial, batch, labels, settings.l2)
+            if trial_loss <= loss or halvings == MAX_HALVINGS:
+                break
+            step, halvings = step / 2, halvings + 1
+        parameters, loss, gradients = trial, trial_loss, trial_gradients
+    return parameters
+
+
+def _gradients(
+    kind: str, parameters: Mapping[str, Tensor], batch: ClipBatch, labels: Tensor, l2: float
+) -> tuple[float, dict[str, Tensor]]:
+    leaves = {name: value.detach().requires_grad_(True) for name, value in parameters.items()}
+    loss = objective(kind, leaves, batch, labels, l2)
+    found = torch.autograd.grad(loss, list(leaves.values()))
+    return loss.item(), dict(zip(leaves, found, strict=True))
+
+
+def _adam(
+    kind: str, start: Parameters, batch: ClipBatch, labels: Tensor, settings: TrainingSettings
+) -> dict[str, Tensor]:
+    parameters = {name: value.clone().requires_grad_(True) for name, value in start.items()}
+    optimiser = torch.optim.Adam(list(parameters.values()), lr=settings.learning_rate)
+    for _ in range(settings.epochs):
+        optimiser.zero_grad()
+        objective(kind, parameters, batch, labels, settings.l2).backward()
+        optimiser.step()
+    return {name: value.detach() for name, value in parameters.items()}
+
+
+def solve_branch(
+    kind: str, start: Parameters, batch: ClipBatch, labels: Tensor, *, l2: float, steps: int = 500
+) -> dict[str, Tensor]:
+    """Minimise the objective to convergence with L-BFGS: the pooled ceiling, on one machine."""
+    sizes = [value.numel() for value in start.values()]
+
+    def unflat(flat: npt.NDArray[np.float64]) -> dict[str, Tensor]:
+        parts = torch.from_numpy(flat).split(sizes)
+        pairs = zip(start.items(), parts, strict=True)
+        return {name: part.reshape(value.shape) for (name, value), part in pairs}
+
+    def value_and_gradient(flat: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+        loss, gradients = _gradients(kind, unflat(flat), batch, labels, l2)
+        return loss, torch.cat([gradients[name].ravel() for name in start]).numpy()
+
+    first = torch.cat([value.ravel() for value in start.values()]).numpy()
+    options = {"maxiter": steps, "maxfun": 2 * steps, "ftol": 1e-12, "gtol": 1e-7, "maxcor": 20}
+    result = minimize(value_and_gradient, first, jac=True, method="L-BFGS-B", options=options)
+    return unflat(np.ascontiguousarray(result.x))

@@ -1,0 +1,100 @@
+"""Flower's Grid on the server's side: one request to all nodes, validated replies back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
+from flwr.common.serde import recorddict_to_proto
+from flwr.serverapp import Grid
+
+from common.errors import WorkError
+from common.messages import EVALUATE, Request
+from common.update import HeadUpdate
+from common.wire import ARRAYS, NPY_KIND, Expected, encode_array, read_update, wire_reply
+from server.federation import Replies
+
+
+class FlowerFleet:
+    """All nodes of a Grid as a `server.federation.Fleet`.
+
+    Args:
+        grid: Flower's.
+        devices: how many nodes there must be before the first message; 0 means at least one.
+        timeout: seconds to wait for nodes, and for the replies to one request.
+        poll: seconds between looks.
+    """
+
+    def __init__(self, grid: Grid, *, devices: int, timeout: float, poll: float) -> None:
+        self._grid = grid
+        self._devices = devices
+        self._timeout = timeout
+        self._poll = poll
+
+    def ask(self, request: Request) -> Replies:
+        """Send one request to every node that is there, and collect the answers."""
+        messages = [_message(request, node) for node in sorted(self._nodes())]
+        replies = self._exchange(messages)
+        missing = len(messages) - len(replies)
+        updates: list[HeadUpdate] = []
+        failures = [f"{missing} device(s) did not answer in time"] if missing else []
+        size = empty = 0
+        for reply in replies:
+            if reply.has_error():
+                failures.append(f"a device failed (code {reply.error.code})")
+            elif not len(reply.content):
+                empty += 1
+            else:
+                size += _read(reply, request, updates, failures)
+        return Replies(tuple(updates), size, empty, tuple(failures))
+
+    def _nodes(self) -> list[int]:
+        """All nodes, once enough are registered: the server app may start before they are."""
+        deadline = time.monotonic() + self._timeout
+        while True:
+            nodes = list(self._grid.get_node_ids())
+            if len(nodes) >= max(self._devices, 1):
+                return nodes
+            if time.monotonic() > deadline:
+                raise WorkError(
+                    f"{len(nodes)} of {max(self._devices, 1)} devices connected within "
+                    f"{self._timeout:.0f} s; start the others or ask for fewer"
+                )
+            time.sleep(self._poll)
+
+    def _exchange(self, messages: Iterable[Message]) -> list[Message]:
+        waiting = set(self._grid.push_messages(messages))
+        deadline = time.monotonic() + self._timeout
+        replies: list[Message] = []
+        while waiting:
+            arrived = list(self._grid.pull_messages(waiting))
+            replies += arrived
+            waiting -= {reply.metadata.reply_to_message_id for reply in arrived}
+            if not waiting or time.monotonic() > deadline:
+                break
+            if not arrived:
+                time.sleep(self._poll)
+        return replies
+
+
+def _message(request: Request, node: int) -> Message:
+    record = ArrayRecord()
+    for name, array in request.head.arrays.items():
+        record[name] = Array("float32", tuple(array.shape), NPY_KIND, encode_array(array))
+    config = ConfigRecord(dict(request.numbers()))
+    kind = "evaluate" if request.stage == EVALUATE else "train"
+    return Message(RecordDict({ARRAYS: record, "config": config}), node, kind)
+
+
+def _read(reply: Message, request: Request, updates: list[HeadUpdate], failures: list[str]) -> int:
+    """Add a reply's update, or the reason why it is none; return its size if it counted."""
+    expected = Expected(
+        specification=request.head.specification, stage=request.stage, round=request.round
+    )
+    try:
+        updates.append(read_update(wire_reply(reply.content), expected))
+    except WorkError as error:
+        failures.append(f"a device's update was refused: {error}")
+        return 0
+    return int(recorddict_to_proto(reply.content).ByteSize())

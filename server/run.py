@@ -1,0 +1,90 @@
+"""A server's run: every planned federation, its head and its rounds kept on disk."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from common.errors import WorkError
+from common.files import private_folder, write_atomically
+from common.heads.specification import HeadSpecification
+from common.heads.universal import UniversalHead
+from common.settings import FederationPlan
+from server.federation import Fleet, RoundRecord, run_federation
+
+
+@dataclass(frozen=True)
+class ServerPlan:
+    """What a server is to do: one head specification, any number of federations, the devices."""
+
+    specification: HeadSpecification
+    federations: tuple[FederationPlan, ...]
+    devices: int
+
+    def save(self, path: Path) -> None:
+        """Write the plan to `path`."""
+        text = {
+            "specification": self.specification.to_json(),
+            "federations": [plan.to_json() for plan in self.federations],
+            "devices": self.devices,
+        }
+        write_atomically(path, json.dumps(text).encode())
+
+
+def load_plan(path: Path) -> ServerPlan:
+    """Read what `ServerPlan.save` wrote.
+
+    Raises:
+        WorkError: the file is missing or not a plan.
+    """
+    try:
+        text = json.loads(path.read_text(encoding="utf-8"))
+        federations = tuple(FederationPlan.from_json(plan) for plan in text["federations"])
+        specification = HeadSpecification.from_json(text["specification"])
+        return ServerPlan(specification, federations, int(text["devices"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WorkError(f"{path.name} is not a server's plan: {error}") from error
+
+
+def run_plan(fleet: Fleet, plan: ServerPlan, folder: Path) -> None:
+    """Run all federations in order; `folder` then holds `<federation>.safetensors`, rounds.json."""
+    private_folder(folder)
+    rounds: list[RoundRecord] = []
+    for federation in plan.federations:
+        head = run_federation(fleet, plan.specification, federation, rounds.append)
+        save_head(folder / f"{federation.name}.safetensors", head)
+    save_rounds(folder / "rounds.json", rounds)
+
+
+def save_head(path: Path, head: UniversalHead) -> None:
+    """Write a universal head (safetensors, its specification in the metadata)."""
+    tensors = {name: np.ascontiguousarray(array) for name, array in head.arrays.items()}
+    write_atomically(path, save(tensors, {"specification": head.specification.to_json()}))
+
+
+def load_head(path: Path) -> UniversalHead:
+    """Read what `save_head` wrote.
+
+    Raises:
+        WorkError: the file is missing, damaged or not a universal head.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            text = (file.metadata() or {})["specification"]
+            specification = HeadSpecification.from_json(text)
+            arrays = {name: file.get_tensor(name) for name in specification.all_shapes()}
+    except (OSError, SafetensorError, KeyError) as error:
+        raise WorkError(f"{path.name} is not a universal head: {error}") from error
+    return UniversalHead(specification, arrays)
+
+
+def save_rounds(path: Path, rounds: Sequence[RoundRecord]) -> None:
+    """Write the rounds' records as JSON."""
+    write_atomically(path, json.dumps([dataclasses.asdict(r) for r in rounds]).encode())

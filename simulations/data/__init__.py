@@ -1,0 +1,1 @@
+"""Data sets on disk: where their clips are and what features they give."""

@@ -1,0 +1,60 @@
+"""Actors as devices: one folder per user, set up as a real device's would be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from client.store import DeviceFolder, DeviceSettings, Part
+from common.clips import ClipSet
+from common.heads.specification import HeadSpecification
+from simulations.protocols import Protocol, Split
+from simulations.selection import Choice
+
+
+def device_path(root: Path, index: int) -> Path:
+    """Folder of the device of partition `index`."""
+    return root / "devices" / f"{index:05d}"
+
+
+def create_devices(
+    root: Path,
+    specification: HeadSpecification,
+    clips: ClipSet,
+    protocol: Protocol,
+    choices: Mapping[str, Choice],
+    *,
+    seed: int,
+    own_clips: tuple[int, ...],
+    draws: int,
+) -> list[str]:
+    """One device per user, in the order of the users' names; returns those names."""
+    users = list(clips.user_names())
+    for index, user in enumerate(users):
+        own = clips.of_user(user)
+        place = {name: position for position, name in enumerate(own.names)}
+        settings = DeviceSettings(
+            specification=specification,
+            seed=seed,
+            held_out_of=tuple(name for name, out in protocol.held_out.items() if user in out),
+            parts=tuple(
+                _part(split, place, choices[split.federation])
+                for split in protocol.splits
+                if split.user == user
+            ),
+            own_clips=own_clips,
+            draws=draws,
+        )
+        DeviceFolder(device_path(root, index)).create(settings, own)
+    return users
+
+
+def _part(split: Split, place: Mapping[str, int], choice: Choice) -> Part:
+    return Part(
+        federation=split.federation,
+        user=split.user,
+        adaptation=tuple(place[name] for name in split.adaptation),
+        test=tuple(place[name] for name in split.test),
+        strength=choice.strength,
+        scale=choice.scale,
+    )

@@ -1,0 +1,1 @@
+"""Ways to run the same server and device apps on one machine."""

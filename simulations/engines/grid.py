@@ -1,0 +1,32 @@
+"""Engine `grid`: the apps in this process (or a few worker processes), over `FlowerGrid`."""
+
+from __future__ import annotations
+
+from flwr.app import Context, RecordDict
+
+from server.app import main
+from simulations.engines.flower_grid import RUN_ID, SERVER_NODE, FlowerGrid
+from simulations.simulate import Prepared, Watcher
+
+
+def run_grid(prepared: Prepared, *, workers: int, watch: Watcher) -> None:
+    """Run the server's app against the prepared devices; what it leaves is on disk."""
+    devices = len(prepared.users)
+    run_config: dict[str, bool | float | int | str] = {
+        "state-root": str(prepared.root.resolve()),
+        "timeout": prepared.settings.timeout,
+        "poll": 0.002,
+    }
+    messages = len(prepared.choices) * (prepared.settings.rounds + 2) * devices
+    answered = 0
+
+    def count(more: int) -> None:
+        nonlocal answered
+        answered += more
+        watch("federation", answered, messages)
+
+    context = Context(RUN_ID, SERVER_NODE, {}, RecordDict(), run_config)
+    with FlowerGrid(
+        devices=devices, run_config=run_config, workers=workers, progress=count
+    ) as grid:
+        main(grid, context)

@@ -1,0 +1,77 @@
+"""All settings of a simulation: the same names in `[tool.flwr.app.config]` and on the command."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from common.errors import UsageError
+
+
+def _kebab(name: str) -> str:
+    return name.replace("_", "-")
+
+
+class SimulationSettings(BaseModel):
+    """Settings with their defaults and ranges; a key that is not among them is an error."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=_kebab, populate_by_name=True
+    )
+
+    features: str = Field("", description="CSV table of per-clip features")
+    protocol: Literal["by-take", "folds"] = Field(
+        "by-take",
+        description="which clips test which head: by-take or folds (RAVDESS's published five)",
+    )
+    head: Literal["logistic", "single-attention", "self-attention", "self-attention-literal"] = (
+        Field(
+            "logistic",
+            description="kind: logistic, single-attention, self-attention, self-attention-literal",
+        )
+    )
+    pooling: Literal["max", "mean"] = Field(
+        "max",
+        description="how the logistic head makes one descriptor of a clip's frames: max, mean",
+    )
+    key_dimension: int = Field(16, ge=1, le=4096, description="d_k of the self-attention heads")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="of every random choice")
+    rounds: int = Field(20, ge=1, le=100_000, description="rounds per federation")
+    local_epochs: int = Field(5, ge=1, le=10_000, description="passes over a device's clips")
+    learning_rate: float = Field(
+        0.0, ge=0, description="of local training; 0 takes the head's own default"
+    )
+    memory: int = Field(
+        5, ge=0, le=50, description="rounds the server's acceleration looks back; 0 is plain FedAvg"
+    )
+    l2: float = Field(
+        0.0, ge=0, description="regularisation; 0 chooses it on training users, fold by fold"
+    )
+    user_folds: int = Field(
+        6, ge=2, le=10_000, description="folds of users under by-take; at most one per user"
+    )
+    draws: int = Field(5, ge=1, le=1000, description="seeded draws of k own clips per expression")
+    timeout: float = Field(600.0, gt=0, description="seconds to wait for devices and their replies")
+    poll: float = Field(0.02, gt=0, description="seconds between looks for replies")
+    state_root: str = Field(
+        "", description="folder of the simulated devices; empty is a temporary or default one"
+    )
+
+
+def parse_settings(values: Mapping[str, Any]) -> SimulationSettings:
+    """Settings from a flat mapping with kebab-case keys.
+
+    Raises:
+        UsageError: names the first key that is unknown or out of range, and what was found.
+    """
+    try:
+        return SimulationSettings.model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            known = ", ".join(sorted(_kebab(name) for name in SimulationSettings.model_fields))
+            raise UsageError(f"setting {key!r} is unknown; the settings are {known}") from error
+        raise UsageError(f"setting {key} is {first['input']!r}: {first['msg']}") from error

@@ -1,0 +1,231 @@
+"""One simulation from clips to results: devices, federation, personal heads, figures."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from client.evaluation import view
+from client.store import DeviceFolder
+from common.clips import ClipSet
+from common.heads.specification import HeadSpecification
+from common.heads.universal import UniversalHead, statistics_of
+from common.paths import simulation_folder
+from common.ravdess import ClipName
+from common.settings import FederationPlan
+from server.run import ServerPlan
+from simulations.data.table import read_table
+from simulations.devices import create_devices, device_path
+from simulations.pooled import pooled_head
+from simulations.protocols import Protocol as SplitProtocol
+from simulations.protocols import make_protocol, one_file_per_take
+from simulations.results import SCHEMA, summarise
+from simulations.selection import Choice, choose
+from simulations.settings import SimulationSettings
+
+LEARNING_RATES = {"logistic": 10.0}
+ATTENTION_LEARNING_RATE = 0.02
+VERSIONS = ("flwr", "torch", "numpy", "scipy", "scikit-learn")
+
+
+class Watcher(Protocol):
+    """Told how far a phase has come; the command line draws it."""
+
+    def __call__(self, phase: str, done: int, total: int) -> None: ...
+
+
+@dataclass(frozen=True)
+class Source:
+    """Clips to simulate with, each take once, and what was left out and why."""
+
+    clips: ClipSet
+    ravdess: tuple[ClipName, ...] | None
+    features: str
+    description: str
+    synthetic: bool
+    left_out: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A simulation that is set up on disk and ready for an engine."""
+
+    settings: SimulationSettings
+    source: Source
+    protocol: SplitProtocol
+    specification: HeadSpecification
+    choices: Mapping[str, Choice]
+    own_clips: tuple[int, ...]
+    users: tuple[str, ...]
+    root: Path
+
+
+def load_table_source(path: Path) -> Source:
+    """Clips from a feature table.
+
+    Raises:
+        UsageError: see `simulations.data.table.read_table`.
+    """
+    table = read_table(path)
+    kept, left_out = one_file_per_take(table.clips, table.ravdess)
+    names = tuple(table.ravdess[i] for i in kept) if table.ravdess else None
+    clips = table.clips.select(kept)
+    return Source(clips, names, table.features, path.name, False, left_out)
+
+
+def prepare(settings: SimulationSettings, source: Source, root: Path, watch: Watcher) -> Prepared:
+    """Plan the protocol, choose settings on training users, set up devices and the server."""
+    torch.set_num_threads(1)  # sums keep their order; workers, not threads, use the cores
+    clips = source.clips
+    protocol = make_protocol(settings.protocol, clips, source.ravdess, folds=settings.user_folds)
+    specification = HeadSpecification(
+        kind=settings.head,
+        dimension=clips.dimension,
+        features=source.features,
+        pooling=settings.pooling,
+        key_dimension=settings.key_dimension,
+    )
+    choices = choose(
+        specification,
+        clips,
+        protocol,
+        l2=settings.l2,
+        seed=settings.seed,
+        progress=lambda done, total: watch("settings chosen on training users", done, total),
+    )
+    own_clips = powers_of_two(most_own_clips(clips, protocol))
+    users = create_devices(
+        root,
+        specification,
+        clips,
+        protocol,
+        choices,
+        seed=settings.seed,
+        own_clips=own_clips,
+        draws=settings.draws,
+    )
+    plans = tuple(_plan(settings, name, choice) for name, choice in choices.items())
+    ServerPlan(specification, plans, len(users)).save(root / "plan.json")
+    return Prepared(
+        settings, source, protocol, specification, choices, own_clips, tuple(users), root
+    )
+
+
+def _plan(settings: SimulationSettings, name: str, choice: Choice) -> FederationPlan:
+    logistic = settings.head == "logistic"
+    rate = LEARNING_RATES.get(settings.head, ATTENTION_LEARNING_RATE)
+    return FederationPlan(
+        name=name,
+        rounds=settings.rounds,
+        epochs=settings.local_epochs,
+        learning_rate=settings.learning_rate or rate,
+        l2=choice.l2,
+        memory=settings.memory if logistic else 0,
+        seed=settings.seed,
+        evaluate=True,
+    )
+
+
+def most_own_clips(clips: ClipSet, protocol: SplitProtocol) -> int:
+    """The most clips of one expression that any user can adapt on."""
+    label = dict(zip(clips.names, clips.labels.tolist(), strict=True))
+    counts: dict[tuple[str, str, int], int] = {}
+    for split in protocol.splits:
+        for name in split.adaptation:
+            key = split.user, split.test[0], label[name]
+            counts[key] = counts.get(key, 0) + 1
+    return max(counts.values())
+
+
+def powers_of_two(limit: int) -> tuple[int, ...]:
+    """1, 2, 4, ... up to `limit`, which is at least 1.
+
+    >>> powers_of_two(5)
+    (1, 2, 4)
+    """
+    return tuple(2**power for power in range(limit.bit_length()))
+
+
+def finish(prepared: Prepared, command: str, started: float, watch: Watcher) -> dict[str, Any]:
+    """Read what devices and server left on disk, add the pooled ceiling, and sum up."""
+    by_user: dict[str, list[dict[str, Any]]] = {user: [] for user in prepared.users}
+    federations = list(prepared.protocol.held_out)
+    for done, federation in enumerate(federations, start=1):
+        pooled = _pooled(prepared, federation)
+        for index, user in enumerate(prepared.users):
+            folder = DeviceFolder(device_path(prepared.root, index))
+            for record in folder.load_evaluation(federation):
+                by_user[user].append({**record, "pooled": _test_pooled(pooled, folder, record)})
+        watch("pooled ceiling", done, len(federations))
+    rounds = json.loads((prepared.root / "server" / "rounds.json").read_text(encoding="utf-8"))
+    return {
+        "schema": SCHEMA,
+        "command": command,
+        "seed": prepared.settings.seed,
+        "versions": _versions(),
+        "protocol": prepared.protocol.name,
+        "source": prepared.source.description,
+        "synthetic": prepared.source.synthetic,
+        "head": prepared.specification.kind,
+        "features": prepared.specification.features,
+        "clients": len(prepared.users),
+        "rounds": prepared.settings.rounds,
+        **summarise(by_user, prepared.own_clips, seed=prepared.settings.seed),
+        "chosen": {
+            name: {"l2": c.l2, "strength": c.strength, "scale": c.scale}
+            for name, c in prepared.choices.items()
+        },
+        "transmitted": rounds,
+        "left_out": [{"clip": c, "reason": reason} for c, reason in prepared.source.left_out],
+        "predictions": by_user,
+        "seconds": round(time.monotonic() - started, 1),
+    }
+
+
+def _pooled(prepared: Prepared, federation: str) -> UniversalHead:
+    out = prepared.protocol.held_out[federation]
+    clips = prepared.source.clips
+    training = clips.select([i for i, user in enumerate(clips.users) if user not in out])
+    return pooled_head(
+        prepared.specification,
+        training,
+        l2=prepared.choices[federation].l2,
+        seed=prepared.settings.seed,
+    )
+
+
+def _test_pooled(head: UniversalHead, folder: DeviceFolder, record: Mapping[str, Any]) -> list[int]:
+    clips = folder.clips()
+    place = {name: index for index, name in enumerate(clips.names)}
+    adaptation = clips.select([place[name] for name in record["adaptation_clips"]])
+    test = clips.select([place[name] for name in record["test_clips"]])
+    seen = view(head, test, statistics_of(head, adaptation))
+    chosen: list[int] = seen.universal.argmax(axis=1).tolist()
+    return chosen
+
+
+@contextmanager
+def simulation_root(settings: SimulationSettings) -> Iterator[Path]:
+    """The folder for devices and server: the one that is set, else a temporary one."""
+    if settings.state_root:
+        root = simulation_folder(settings.state_root)
+        root.mkdir(parents=True, exist_ok=True)
+        yield root
+    else:
+        with tempfile.TemporaryDirectory(prefix="mien-") as name:
+            yield Path(name)
+
+
+def _versions() -> dict[str, str]:
+    names = {name: importlib.metadata.version(name) for name in ("mien", *VERSIONS)}
+    return {"python": platform.python_version(), **names}

@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from common.errors import UsageError, WorkError
+from simulations.data.features import FAILED, WORKER_DIED, ClipTable, extract_tree
+from tests.common.video.clips import SIZE, write_video
+from tests.simulations.data.fakes import (
+    BACKBONE,
+    buggy_tools,
+    clip_name,
+    counted_tools,
+    deadly_tools,
+    dying_tools,
+    make_tree,
+)
+from tests.support import shared_video
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    return make_tree(tmp_path / "tree", 4)
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+def run(tree: Path, cache: Path, **options: object) -> ClipTable:
+    options = {"make_tools": counted_tools, **options}
+    return extract_tree(tree, cache=cache, **options)  # type: ignore[arg-type]
+
+
+def left_out(table: ClipTable) -> dict[str, str]:
+    return {Path(left.clip).stem: left.reason for left in table.left_out}
+
+
+def first_levels(table: ClipTable) -> list[int]:
+    return [round((float(features[0, 0]) - 10) / 15) for features in table.features]
+
+
+def test_clips_and_their_features(tree: Path, cache: Path) -> None:
+    table = run(tree, cache)
+    assert [str(name) for name in table.clips] == [clip_name(i) for i in (1, 2, 3, 4)]
+    assert [features.shape for features in table.features] == [(4, 128)] * 4
+    assert first_levels(table) == [1, 2, 3, 4]
+    assert (table.left_out, table.extracted, table.spec) == ((), 4, "mini-xception/1/1")
+
+
+def test_second_run_extracts_nothing(tree: Path, cache: Path) -> None:
+    first = run(tree, cache)
+    calls = BACKBONE.calls
+    second = run(tree, cache)
+    assert BACKBONE.calls == calls
+    assert second.extracted == 0
+    assert second.clips == first.clips
+    assert all(map(np.array_equal, first.features, second.features))
+
+
+def test_cache_follows_the_content_not_the_name(tree: Path, cache: Path) -> None:
+    run(tree, cache)
+    one = tree / "Actor_01" / f"{clip_name(1)}.mp4"
+    two = tree / "Actor_02" / f"{clip_name(2)}.mp4"
+    three = tree / "Actor_03" / f"{clip_name(3)}.mp4"
+    spare = tree / "spare"
+    one.rename(spare)
+    two.rename(one)
+    spare.rename(two)
+    write_video(three, [np.full((*SIZE, 3), 85, np.uint8)], codec="mpeg4")
+    table = run(tree, cache)
+    assert table.extracted == 1
+    assert first_levels(table) == [2, 1, 5, 4]
+
+
+def test_equal_clips_are_extracted_once(tree: Path, cache: Path) -> None:
+    one = tree / "Actor_01" / f"{clip_name(1)}.mp4"
+    (tree / f"{clip_name(9)}.mp4").write_bytes(one.read_bytes())
+    table = run(tree, cache)
+    assert (len(table.clips), table.extracted) == (5, 4)
+
+
+def test_other_choice_of_frames_is_extracted_anew(tree: Path, cache: Path) -> None:
+    run(tree, cache)
+    table = run(tree, cache, every=2)
+    assert table.extracted == 4
+    assert [len(features) for features in table.features] == [2] * 4
+    assert run(tree, cache, max_frames=1).extracted == 4
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "changed"])
+def test_damaged_cache_file_is_made_anew(tree: Path, cache: Path, damage: str) -> None:
+    first = run(tree, cache)
+    path = sorted(cache.iterdir())[1]
+    content = path.read_bytes()
+    last = bytes([content[-1] ^ 1])
+    path.write_bytes({"empty": b"", "cut": content[:-9], "changed": content[:-1] + last}[damage])
+    table = run(tree, cache)
+    assert table.extracted == 1
+    assert all(map(np.array_equal, first.features, table.features))
+    assert path.read_bytes() == content
+
+
+def spoil(tree: Path) -> None:
+    """Clips 1 to 3 unusable, a misnamed file added."""
+    (tree / "Actor_01" / f"{clip_name(1)}.mp4").write_bytes(b"")
+    (tree / "Actor_02" / f"{clip_name(2)}.mp4").write_text("no video at all")
+    cut = tree / "Actor_03" / f"{clip_name(3)}.mp4"
+    cut.write_bytes(cut.read_bytes()[:300])
+    (tree / "misnamed.mp4").write_bytes(b"")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_unusable_clips_are_left_out_by_name_and_reason(
+    tree: Path, cache: Path, workers: int
+) -> None:
+    spoil(tree)
+    table = run(tree, cache, workers=workers)
+    assert [str(name) for name in table.clips] == [clip_name(4)]
+    assert left_out(table) == {
+        "misnamed": "no_ravdess_name",
+        clip_name(1): "empty_file",
+        clip_name(2): "not_a_video",
+        clip_name(3): "truncated",
+    }
+    assert table.left_out[1].clip == f"Actor_01/{clip_name(1)}.mp4"
+    assert all(len(left.detail) > 20 for left in table.left_out)
+    assert len(list(cache.iterdir())) == 1
+
+
+def test_faults_are_not_cached(tree: Path, cache: Path) -> None:
+    path = tree / "Actor_02" / f"{clip_name(2)}.mp4"
+    content = path.read_bytes()
+    path.write_bytes(content[:200])
+    assert len(run(tree, cache).left_out) == 1
+    path.write_bytes(content)
+    table = run(tree, cache)
+    assert (len(table.clips), table.extracted) == (4, 1)
+
+
+def test_file_that_vanishes_or_blocks_is_named(tree: Path, cache: Path) -> None:
+    (tree / f"{clip_name(11)}.mp4").symlink_to(tree / "gone")
+    os.mkfifo(tree / f"{clip_name(12)}.mp4")
+    assert left_out(run(tree, cache)) == {clip_name(11): "missing", clip_name(12): "not_a_file"}
+
+
+def test_no_usable_clip_is_a_work_error(tree: Path, cache: Path) -> None:
+    spoil(tree)
+    (tree / "Actor_04" / f"{clip_name(4)}.mp4").write_text("no video either")
+    with pytest.raises(WorkError) as caught:
+        run(tree, cache)
+    text = str(caught.value)
+    assert str(tree) in text
+    assert "none of the 4 clips" in text
+    assert "(2 times), not_a_video: this is no MP4" in text
+
+
+def test_error_in_a_library_leaves_one_clip_out(tree: Path, cache: Path) -> None:
+    table = run(tree, cache, make_tools=buggy_tools)
+    assert left_out(table) == {clip_name(2): FAILED}
+    assert table.left_out[0].detail == "ZeroDivisionError: by hand"
+
+
+def test_workers_give_the_same_bytes(tree: Path, tmp_path: Path) -> None:
+    alone = run(tree, tmp_path / "one")
+    together = run(tree, tmp_path / "two", workers=2)
+    assert together.extracted == 4
+    assert together.clips == alone.clips
+    assert [f.tobytes() for f in together.features] == [f.tobytes() for f in alone.features]
+    files = {path.name: path.read_bytes() for path in (tmp_path / "one").iterdir()}
+    assert {path.name: path.read_bytes() for path in (tmp_path / "two").iterdir()} == files
+
+
+def test_process_that_dies_costs_one_clip(tree: Path, cache: Path) -> None:
+    white = [np.full((*SIZE, 3), 250, np.uint8)] * 2
+    write_video(tree / "Actor_02" / f"{clip_name(2)}.mp4", white, codec="mpeg4")
+    table = run(tree, cache, workers=2, make_tools=deadly_tools)
+    assert left_out(table) == {clip_name(2): WORKER_DIED}
+    assert [name.actor for name in table.clips] == [1, 3, 4]
+
+
+def test_processes_that_always_die_end_the_run(tree: Path, cache: Path) -> None:
+    with pytest.raises(WorkError, match="die on every clip"):
+        run(tree, cache, workers=2, make_tools=dying_tools)
+
+
+def test_progress_counts_every_clip(tree: Path, cache: Path) -> None:
+    (tree / "Actor_01" / f"{clip_name(1)}.mp4").write_bytes(b"")
+    for _ in range(2):
+        seen: list[tuple[int, int]] = []
+        run(tree, cache, progress=lambda done, total: seen.append((done, total)))  # noqa: B023
+        assert seen == [(i, 4) for i in (1, 2, 3, 4)]
+
+
+def test_arguments_are_checked_before_work(tree: Path, cache: Path) -> None:
+    for bad in ({"workers": 0}, {"backbone": "none"}, {"every": 0}, {"max_frames": 0}):
+        with pytest.raises(UsageError):
+            run(tree, cache, **bad)
+    (tree / "empty").mkdir()
+    with pytest.raises(UsageError, match="holds no RAVDESS"):
+        run(tree / "empty", cache)
+    assert not cache.exists()
+
+
+def test_real_clip_in_a_tree(tmp_path: Path, cache: Path) -> None:
+    name = "01-01-08-02-01-01-19"
+    folder = tmp_path / "real" / "Actor_19"
+    folder.mkdir(parents=True)
+    (folder / f"{name}.mp4").symlink_to(shared_video(f"{name}.mp4"))
+    table = extract_tree(tmp_path / "real", cache=cache, every=20)
+    assert [str(clip) for clip in table.clips] == [name]
+    assert table.features[0].shape == (7, 128)

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from simulations.data.workers import run_in_processes
+from tests.simulations.data.fakes import raise_at_three, square, square_or_die
+
+
+def test_each_task_once() -> None:
+    assert sorted(run_in_processes(square, range(9), workers=2)) == [(i, i * i) for i in range(9)]
+
+
+def test_no_task_no_process() -> None:
+    assert list(run_in_processes(square, [], workers=2)) == []
+
+
+def test_only_the_task_that_kills_is_lost() -> None:
+    found = sorted(run_in_processes(square_or_die, range(7), workers=2), key=lambda pair: pair[0])
+    assert found == [(i, None if i == 4 else i * i) for i in range(7)]
+
+
+def test_an_error_ends_the_run() -> None:
+    with pytest.raises(KeyError, match="three"):
+        list(run_in_processes(raise_at_three, range(6), workers=1))
+
+
+def test_tasks_are_taken_a_few_ahead() -> None:
+    taken = itertools.count()
+    run = run_in_processes(square, (next(taken) for _ in range(100)), workers=1)
+    next(run)
+    run.close()  # type: ignore[attr-defined]
+    assert next(taken) <= 4
