@@ -38,13 +38,18 @@ class SimulationSettings(BaseModel):
     )
     key_dimension: int = Field(16, ge=1, le=4096, description="d_k of the self-attention heads")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="of every random choice")
-    rounds: int = Field(20, ge=1, le=100_000, description="rounds per federation")
-    local_epochs: int = Field(5, ge=1, le=10_000, description="passes over a device's clips")
+    rounds: int = Field(30, ge=1, le=100_000, description="rounds per federation")
+    local_epochs: int = Field(
+        0, ge=0, le=10_000, description="passes over a device's clips; 0 takes the head's default"
+    )
     learning_rate: float = Field(
         0.0, ge=0, description="of local training; 0 takes the head's own default"
     )
     memory: int = Field(
-        5, ge=0, le=50, description="rounds the server's acceleration looks back; 0 is plain FedAvg"
+        10,
+        ge=0,
+        le=50,
+        description="rounds the server's acceleration looks back; 0 is plain FedAvg",
     )
     l2: float = Field(
         0.0, ge=0, description="regularisation; 0 chooses it on training users, fold by fold"

@@ -33,8 +33,9 @@ from simulations.results import SCHEMA, summarise
 from simulations.selection import Choice, choose
 from simulations.settings import SimulationSettings
 
-LEARNING_RATES = {"logistic": 10.0}
-ATTENTION_LEARNING_RATE = 0.02
+LOGISTIC_RATE, LOGISTIC_EPOCHS = 20.0, 1
+"""One full-batch step a round has the pooled optimum as its fixed point: devices can't drift."""
+ATTENTION_RATE, ATTENTION_EPOCHS = 0.02, 5
 VERSIONS = ("flwr", "torch", "numpy", "scipy", "scikit-learn")
 
 
@@ -123,11 +124,12 @@ def prepare(settings: SimulationSettings, source: Source, root: Path, watch: Wat
 
 def _plan(settings: SimulationSettings, name: str, choice: Choice) -> FederationPlan:
     logistic = settings.head == "logistic"
-    rate = LEARNING_RATES.get(settings.head, ATTENTION_LEARNING_RATE)
+    rate = LOGISTIC_RATE if logistic else ATTENTION_RATE
+    epochs = LOGISTIC_EPOCHS if logistic else ATTENTION_EPOCHS
     return FederationPlan(
         name=name,
         rounds=settings.rounds,
-        epochs=settings.local_epochs,
+        epochs=settings.local_epochs or epochs,
         learning_rate=settings.learning_rate or rate,
         l2=choice.l2,
         memory=settings.memory if logistic else 0,

@@ -8,8 +8,7 @@ import numpy as np
 
 from simulations.actors.anatomy import Anatomy
 from simulations.actors.curves import Points, open_curve
-from simulations.actors.drawing import Canvas
-from simulations.actors.head import shade, tinted
+from simulations.actors.drawing import Canvas, shade, tinted
 from simulations.actors.identity import Identity
 
 _THICKNESS = np.array([0.026, 0.032, 0.028, 0.018, 0.006])

@@ -19,6 +19,17 @@ _SUBPIXEL_BITS = 4
 _Window = tuple[int, int, int, int]
 
 
+def shade(colour: Colour, factor: float) -> Colour:
+    """The colour times `factor`."""
+    return colour[0] * factor, colour[1] * factor, colour[2] * factor
+
+
+def tinted(colour: Colour, towards: Colour, share: float) -> Colour:
+    """The colour moved by `share` towards another."""
+    r, g, b = (c + (t - c) * share for c, t in zip(colour, towards, strict=True))
+    return r, g, b
+
+
 @dataclass(frozen=True)
 class Raster:
     """How face units lie on pixels: `density` pixels per unit, `left`, `top` in units."""

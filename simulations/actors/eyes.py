@@ -9,8 +9,7 @@ import numpy as np
 
 from simulations.actors.anatomy import Anatomy
 from simulations.actors.curves import Points, lowered, open_curve
-from simulations.actors.drawing import Canvas, Colour
-from simulations.actors.head import shade, tinted
+from simulations.actors.drawing import Canvas, Colour, shade, tinted
 from simulations.actors.identity import Identity
 
 _ACROSS = np.array([-1.0, -0.58, -0.06, 0.52, 1.0])

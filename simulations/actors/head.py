@@ -12,7 +12,7 @@ from common.randomness import generator
 from simulations.actors import hair
 from simulations.actors.anatomy import CROWN, Anatomy
 from simulations.actors.curves import closed_curve, open_curve
-from simulations.actors.drawing import Canvas, Colour, Image, Raster, ellipse
+from simulations.actors.drawing import Canvas, Image, Raster, ellipse, shade, tinted
 from simulations.actors.identity import Identity
 from simulations.actors.relief import Relief, Sculptor, sculpt
 
@@ -38,17 +38,6 @@ class Head:
     skin: Image
     relief: Relief
     scene: Image
-
-
-def shade(colour: Colour, factor: float) -> Colour:
-    """The colour times `factor`."""
-    return colour[0] * factor, colour[1] * factor, colour[2] * factor
-
-
-def tinted(colour: Colour, towards: Colour, share: float) -> Colour:
-    """The colour moved by `share` towards another."""
-    r, g, b = (c + (t - c) * share for c, t in zip(colour, towards, strict=True))
-    return r, g, b
 
 
 def head_raster(identity: Identity, size: int) -> Raster:

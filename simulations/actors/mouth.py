@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from simulations.actors.anatomy import Anatomy
 from simulations.actors.curves import Points, lowered, open_curve
-from simulations.actors.drawing import Canvas, Colour
-from simulations.actors.head import shade, tinted
+from simulations.actors.drawing import Canvas, Colour, shade, tinted
 from simulations.actors.identity import Identity
 from simulations.actors.jaw import before_jaw
 
