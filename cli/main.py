@@ -27,8 +27,9 @@ app = typer.Typer(
 Video, faces, features and personal heads stay on the device; only updates of the universal head
 leave it, through one guarded gate, on record.
 
-Start with `mien simulate`: people of a data set play devices on this machine.""",
+Start with `mien demo`, which needs no data; then `mien simulate` on your own.""",
 )
+app.command("demo")(demo.command)
 app.command("simulate")(simulate.command)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +17,9 @@ from common.errors import UsageError
 
 if TYPE_CHECKING:
     from simulations.settings import SimulationSettings
+    from simulations.watching import Watcher
+
+ENGINES = ("grid", "ray")
 
 HELP = """Federate a universal head over the users of a data set and give each a personal head.
 
@@ -25,31 +30,68 @@ clips of that user.
 **Example:** `mien simulate --features ravdess-openface-au.csv`
 
 `--features` takes a CSV table, one row per clip, with a `clip` column of RAVDESS names, or with
-`clip`, `user` and `expression` columns; all other columns are features."""
+`clip`, `user` and `expression` columns; all other columns are features. `--data` takes a folder of
+RAVDESS videos as downloaded. With neither, synthetic actors are drawn, and all figures say so."""
 
 
 def command(**options: Any) -> None:
     """Run a simulation from the command line's options."""
-    from cli.tables import print_results
-    from simulations.engines.grid import run_grid
-    from simulations.results import save_results
-    from simulations.simulate import finish, load_table_source, prepare, simulation_root
-
-    started = time.monotonic()
     settings = _settings(options)
-    if not settings.features:
-        raise UsageError("no data is named; give --features FILE.csv")
-    source = load_table_source(Path(settings.features))
-    with phase_bars() as watch, simulation_root(settings) as root:
-        prepared = prepare(settings, source, root, watch)
-        run_grid(prepared, workers=options["workers"] or os.cpu_count() or 1, watch=watch)
-        results = finish(prepared, command_line(settings), started, watch)
-    if options["out"]:
-        save_results(Path(options["out"]), results)
+    workers = options["workers"] or os.cpu_count() or 1
+    results = run(settings, engine=options["engine"], workers=workers)
     if options["json"]:
         print_json(results)
-    else:
-        print_results(results, Path(options["out"]) if options["out"] else None)
+        return
+    from cli.tables import print_results
+
+    print_results(results, Path(settings.out) if settings.out else None)
+
+
+def run(settings: SimulationSettings, *, engine: str, workers: int) -> dict[str, Any]:
+    """Run a simulation on an engine, with progress; returns its results.
+
+    Raises:
+        UsageError: an unknown engine, or data that can't be used.
+        WorkError: the run failed.
+    """
+    if engine not in ENGINES:
+        raise UsageError(f"engine is {engine!r}, expected one of {', '.join(ENGINES)}")
+    with phase_bars() as watch:
+        return (_grid if engine == "grid" else _ray)(settings, workers, watch)
+
+
+def _grid(settings: SimulationSettings, workers: int, watch: Watcher) -> dict[str, Any]:
+    from simulations.engines.grid import run_grid
+    from simulations.output import write_output
+    from simulations.simulate import command_line, finish, prepare, simulation_root
+    from simulations.sources import load_source
+
+    started = time.monotonic()
+    with simulation_root(settings) as root:
+        source = load_source(settings, workers=workers, watch=watch)
+        prepared = prepare(settings, source, root, watch)
+        run_grid(prepared, workers=workers, watch=watch)
+        results = finish(prepared, command_line(settings), started, watch)
+    if settings.out:
+        write_output(Path(settings.out), results)
+    return results
+
+
+def _ray(settings: SimulationSettings, workers: int, watch: Watcher) -> dict[str, Any]:
+    """Through Flower's runtime; data is read here first, so that what is wrong with it is told."""
+    from simulations.engines.flower_runtime import run_ray
+    from simulations.sources import load_source
+
+    source = load_source(settings, workers=workers, watch=watch)
+    paths = {name: getattr(settings, name) for name in ("features", "data", "out", "state_root")}
+    absolute = {name: str(Path(path).resolve()) if path else "" for name, path in paths.items()}
+    with tempfile.TemporaryDirectory(prefix="mien-ray-") as scratch:
+        root = Path(absolute["state_root"] or f"{scratch}/state")
+        out = Path(absolute["out"] or f"{scratch}/out")
+        ready = settings.model_copy(update={**absolute, "out": str(out)})
+        run_ray(ready, nodes=len(source.clips.user_names()), root=root, watch=watch)
+        results: dict[str, Any] = json.loads((out / "results.json").read_text(encoding="utf-8"))
+    return results
 
 
 def _settings(options: dict[str, Any]) -> SimulationSettings:
@@ -57,13 +99,6 @@ def _settings(options: dict[str, Any]) -> SimulationSettings:
 
     names = SimulationSettings.model_fields
     return parse_settings({name.replace("_", "-"): options[name] for name in names})
-
-
-def command_line(settings: SimulationSettings) -> str:
-    """The command that gives these settings: only what differs from the defaults."""
-    changed = settings.model_dump(exclude_defaults=True, by_alias=True)
-    changed.pop("state-root", None)
-    return " ".join(["mien simulate", *(f"--{key} {value}" for key, value in changed.items())])
 
 
 def _signature() -> inspect.Signature:
@@ -81,7 +116,7 @@ def _signature() -> inspect.Signature:
             0,
             "Processes that share the devices; 0 takes one per core. Results do not depend on it.",
         ),
-        "out": (str, "", "Folder for results.json."),
+        "engine": (str, "grid", "grid: in this process; ray: Flower's simulation runtime."),
         "json": (bool, False, "Print the results as JSON on standard output."),
     }
     for name, (kind, default, text) in own.items():

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from cli.console import output
 
-COLUMNS = ("head", "own clips", "accuracy", "95 % interval", "UAR", "worst", "median", "best")
+COLUMNS = ("head", "clips", "acc.", "95 % int.", "UAR", "worst", "median", "best")
 
 
 def print_results(results: Mapping[str, Any], folder: Path | None) -> None:
@@ -28,7 +28,7 @@ def print_results(results: Mapping[str, Any], folder: Path | None) -> None:
 
 def accuracy_table(results: Mapping[str, Any]) -> Table:
     """One row per head and number of own clips per expression, in percent."""
-    table = Table(title="Accuracy in %, mean over users")
+    table = Table(title="Accuracy in %, mean over users; own clips per expression")
     for name in (
         "head",
         "own clips",
@@ -39,11 +39,11 @@ def accuracy_table(results: Mapping[str, Any]) -> Table:
         "median",
         "best",
     ):
-        table.add_column(name, justify="left" if name == "head" else "right")
+        table.add_column(name, justify="left" if name == "head" else "right", no_wrap=True)
     titles = {
-        "universal": "universal, federated",
-        "universal_raw": "  without user normalisation",
-        "pooled": "universal, all data pooled",
+        "universal": "universal",
+        "universal_raw": "  not user-normalised",
+        "pooled": "  all data pooled",
     }
     for key, title in titles.items():
         table.add_row(title, "0", *_cells(results, key, None))
@@ -61,7 +61,7 @@ def _cells(results: Mapping[str, Any], key: str, index: int | None) -> list[str]
     spread = results["spread"][key]
     return [
         _percent(pick(results["accuracy"][key])),
-        f"{_percent(low)} to {_percent(high)}",
+        f"{_percent(low)}-{_percent(high)}",
         _percent(pick(results["uar"][key])),
         *(_percent(pick(spread[name])) for name in ("worst", "median", "best")),
     ]

@@ -14,7 +14,7 @@ app = ClientApp(mods=[egress_gate])
 @app.train()
 def train(message: Message, context: Context) -> Message:
     """Answer a training request with an update, or with nothing."""
-    folder = device_folder(context)
+    folder = device_folder(message, context)
     update = answer(folder, request_of(message, folder), run=context.run_id)
     return Message(content_of(update), reply_to=message)
 
@@ -22,6 +22,6 @@ def train(message: Message, context: Context) -> Message:
 @app.evaluate()
 def evaluate(message: Message, context: Context) -> Message:
     """Let held-out users test the head; the answer is empty."""
-    folder = device_folder(context)
+    folder = device_folder(message, context)
     answer(folder, request_of(message, folder), run=context.run_id)
     return Message(content_of(None), reply_to=message)

@@ -14,7 +14,7 @@ from client.gate import let_through
 from client.store import DeviceFolder
 from common.errors import WorkError
 from common.messages import EVALUATE, Request, read_request
-from common.paths import simulation_folder
+from common.paths import simulated_device, simulation_folder
 from common.update import HeadUpdate
 from common.wire import (
     ARRAYS,
@@ -32,17 +32,25 @@ REFUSED_REASON = "the device did not take part; its own error log says why"
 ClientApp = Callable[[Message, Context], Message]
 
 
-def device_folder(context: Context) -> DeviceFolder:
-    """The folder of the device that a context belongs to.
+def device_folder(message: Message, context: Context) -> DeviceFolder:
+    """The folder of the device that a message is for.
 
-    A deployed device names it in its node configuration (`state-dir`); in a simulation it is the
-    partition's folder under the run's `state-root`.
+    A deployed device names it in its node configuration (`state-dir`), and no message can change
+    that. In a simulation a node may stand for several devices: the message says which, and the
+    folder lies under the run's `state-root`.
+
+    Raises:
+        WorkError: a simulated device is not named by a number.
     """
     configured = context.node_config.get("state-dir")
     if configured is not None:
         return DeviceFolder(Path(str(configured)))
+    records = message.content.config_records
+    device = records["config"].get("device") if "config" in records else None
+    if type(device) is not int or device < 0:
+        raise WorkError("the message names no simulated device, and node-config no state-dir")
     root = simulation_folder(str(context.run_config.get("state-root", "")))
-    return DeviceFolder(root / "devices" / f"{int(context.node_config['partition-id']):05d}")
+    return DeviceFolder(simulated_device(root, device))
 
 
 def request_of(message: Message, folder: DeviceFolder) -> Request:
@@ -81,7 +89,7 @@ def egress_gate(message: Message, context: Context, call_next: ClientApp) -> Mes
         reply = call_next(message, context)
         wire = recorddict_to_proto(reply.content).SerializeToString(deterministic=True)
         read_back = recorddict_from_proto(RecordDictProto.FromString(wire))
-        folder = device_folder(context)
+        folder = device_folder(message, context)
         expected, federation = _agreed(message, folder)
         occasion: dict[str, str | int] = {
             "run": context.run_id,
@@ -91,7 +99,7 @@ def egress_gate(message: Message, context: Context, call_next: ClientApp) -> Mes
         update = let_through(folder.ledger, wire_reply(read_back), expected, occasion, len(wire))
         return Message(content_of(update), reply_to=message)
     except Exception:  # noqa: BLE001 - nothing of an error may travel
-        _keep_error(context, traceback.format_exc())
+        _keep_error(message, context, traceback.format_exc())
         return Message(Error(REFUSED_CODE, REFUSED_REASON), reply_to=message)
 
 
@@ -105,9 +113,9 @@ def _agreed(message: Message, folder: DeviceFolder) -> tuple[Expected | None, st
     return agreed, request.plan.name
 
 
-def _keep_error(context: Context, text: str) -> None:
+def _keep_error(message: Message, context: Context, text: str) -> None:
     """Write an error to the device's log; a device without a folder has nowhere to keep it."""
     try:
-        device_folder(context).log_error(text)
+        device_folder(message, context).log_error(text)
     except (OSError, KeyError, ValueError, WorkError):
         return

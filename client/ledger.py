@@ -54,20 +54,21 @@ class Ledger:
             previous = entry["hash"]
             yield entry
 
-    def _lines(self) -> list[str]:
+    def _lines(self) -> list[bytes]:
         if not self._path.exists():
             return []
-        return self._path.read_text(encoding="utf-8").splitlines()
+        return self._path.read_bytes().splitlines(keepends=True)
 
     def _last_hash(self) -> str:
         lines = self._lines()
         return str(self._check(lines[-1], len(lines))["hash"]) if lines else START
 
-    def _check(self, line: str, number: int) -> dict[str, Any]:
+    def _check(self, line: bytes, number: int) -> dict[str, Any]:
+        """The entry of a line that is whole, its end included: the next one must not join it."""
         try:
-            entry: dict[str, Any] = json.loads(line)
+            entry: dict[str, Any] = json.loads(line.decode())
             bare = {key: value for key, value in entry.items() if key != "hash"}
-            good = entry["hash"] == _hash(bare) and "previous" in entry
+            good = entry["hash"] == _hash(bare) and "previous" in entry and line.endswith(b"\n")
         except (ValueError, KeyError, AttributeError, TypeError):
             good = False
         if not good:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,8 +26,8 @@ from safetensors.numpy import save
 from client.ledger import Ledger
 from client.personal import PersonalHead
 from common.clips import ClipSet, load_clips, save_clips
-from common.errors import WorkError
-from common.files import private_folder, write_atomically
+from common.errors import UsageError, WorkError
+from common.files import PRIVATE_FILE, private_folder, write_atomically
 from common.heads.specification import HeadSpecification
 from common.heads.standardise import UserStatistics
 
@@ -87,6 +88,7 @@ class DeviceFolder:
         save_clips(self.path / "clips.safetensors", clips)
         text = {**dataclasses.asdict(settings), "specification": settings.specification.to_json()}
         write_atomically(self.path / "device.json", json.dumps(text, sort_keys=True).encode())
+        _clips.cache_clear()
 
     def settings(self) -> DeviceSettings:
         """What `create` was given.
@@ -94,7 +96,13 @@ class DeviceFolder:
         Raises:
             WorkError: the folder was not set up or its device.json can't be read.
         """
-        return _settings(self.path / "device.json", _stamp(self.path / "device.json"))
+        path = self.path / "device.json"
+        try:
+            return _settings(path.name, path.read_bytes())
+        except FileNotFoundError as error:
+            raise WorkError(f"{path.name} is missing from the device's folder") from error
+        except OSError as error:
+            raise WorkError(f"{path.name} can't be read: {error}") from error
 
     def clips(self) -> ClipSet:
         """The device's labelled clips."""
@@ -111,14 +119,15 @@ class DeviceFolder:
             "numbers": np.array([stored.head.scale, stored.statistics.trust]),
         }
         about = {key: getattr(stored, key) for key in ("user", "run", "round", "specification")}
-        content = save(tensors, {"about": json.dumps(about)})
+        whole = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
+        content = save(whole, {"about": json.dumps(about)})
         write_atomically(folder / _file_name(stored.user), content)
 
     def load_personal(self, user: str) -> StoredPersonalHead | None:
         """A user's head, None if there is none.
 
         Raises:
-            WorkError: the file is there but is not a personal head.
+            WorkError: the file is there but is not a personal head of this user.
         """
         path = self.path / "personal" / _file_name(user)
         if not path.exists():
@@ -130,6 +139,8 @@ class DeviceFolder:
                 scale, trust = (float(value) for value in get("numbers"))
                 head = PersonalHead(get("weight"), get("bias"), scale)
                 statistics = UserStatistics(get("mean"), get("spread"), trust)
+            if about["user"] != user:
+                raise ValueError("it is another user's")
             return StoredPersonalHead(head=head, statistics=statistics, **about)
         except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
             raise WorkError(f"{path.name} is not a readable personal head: {error}") from error
@@ -140,16 +151,27 @@ class DeviceFolder:
         write_atomically(folder / f"{federation}.json", json.dumps(parts).encode())
 
     def load_evaluation(self, federation: str) -> list[dict[str, Any]]:
-        """What `save_evaluation` kept; an empty list if nothing was."""
+        """What `save_evaluation` kept; an empty list if nothing was.
+
+        Raises:
+            WorkError: the file is there but is not an evaluation.
+        """
         path = self.path / "evaluation" / f"{federation}.json"
         if not path.exists():
             return []
-        parts: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            parts = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise WorkError(f"{path.name} is not a readable evaluation: {error}") from error
+        if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
+            raise WorkError(f"{path.name} is not a readable evaluation: no list of records")
         return parts
 
     def log_error(self, text: str) -> None:
         """Append an error's full text; it stays here."""
-        with (self.path / "errors.log").open("a", encoding="utf-8") as file:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        descriptor = os.open(self.path / "errors.log", flags, PRIVATE_FILE)
+        with os.fdopen(descriptor, "a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text.rstrip() + "\n")
 
 
@@ -157,23 +179,23 @@ def _file_name(user: str) -> str:
     return hashlib.sha256(user.encode()).hexdigest()[:32] + ".safetensors"
 
 
-def _stamp(path: Path) -> tuple[int, int]:
+def _stamp(path: Path) -> tuple[int, int, int]:
     try:
         status = path.stat()
     except OSError as error:
         raise WorkError(f"{path.name} is missing from the device's folder") from error
-    return status.st_mtime_ns, status.st_size
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 @lru_cache(maxsize=64)
-def _clips(path: Path, stamp: tuple[int, int]) -> ClipSet:
+def _clips(path: Path, stamp: tuple[int, int, int]) -> ClipSet:
     return load_clips(path)
 
 
 @lru_cache(maxsize=1024)
-def _settings(path: Path, stamp: tuple[int, int]) -> DeviceSettings:
+def _settings(name: str, content: bytes) -> DeviceSettings:
     try:
-        text = json.loads(path.read_text(encoding="utf-8"))
+        text = json.loads(content.decode())
         text["specification"] = HeadSpecification.from_json(text["specification"])
         text["parts"] = tuple(
             Part(**{**part, "adaptation": tuple(part["adaptation"]), "test": tuple(part["test"])})
@@ -182,5 +204,5 @@ def _settings(path: Path, stamp: tuple[int, int]) -> DeviceSettings:
         for key in ("held_out_of", "own_clips"):
             text[key] = tuple(text[key])
         return DeviceSettings(**text)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise WorkError(f"{path.name} is not a device's settings: {error}") from error
+    except (UsageError, ValueError, KeyError, TypeError) as error:
+        raise WorkError(f"{name} is not a device's settings: {error}") from error

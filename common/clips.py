@@ -39,6 +39,8 @@ class ClipSet:
 
     def __post_init__(self) -> None:
         count = len(self.names)
+        if self.labels.ndim != 1 or self.lengths.ndim != 1:
+            raise ValueError("labels and lengths are not one number per clip")
         if not len(self.users) == len(self.labels) == len(self.lengths) == count:
             raise ValueError("names, users, labels and lengths differ in number")
         if self.frames.ndim != 2 or int(self.lengths.sum()) != len(self.frames):
@@ -124,5 +126,5 @@ def load_clips(path: Path) -> ClipSet:
                 file.get_tensor(name) for name in ("frames", "labels", "lengths")
             )
         return ClipSet(tuple(text["names"]), tuple(text["users"]), labels, frames, lengths)
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise WorkError(f"{path.name} is not a readable clip file: {error}") from error

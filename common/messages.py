@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from common.errors import WorkError
+from common.errors import UsageError, WorkError
 from common.heads.specification import STAGES, HeadSpecification
 from common.heads.universal import UniversalHead
 from common.settings import FederationPlan
@@ -52,7 +52,8 @@ def read_request(
     """Read a request on a device that is set up for the specification `own`.
 
     Raises:
-        WorkError: another specification, an unknown stage or round, arrays that are not a head.
+        WorkError: another specification, an unknown stage or round, a plan that is none, arrays
+            that are not a head.
     """
     if numbers.get("specification") != own.to_json():
         raise WorkError("the server asks for another head than this device is set up for")
@@ -61,7 +62,10 @@ def read_request(
         raise WorkError("the server asks for an unknown stage")
     if type(round_) is not int or not 0 <= round_ <= MAX_ROUND:
         raise WorkError("the server's round is not a number in range")
-    plan = FederationPlan.from_json(str(numbers.get("plan")))
+    try:
+        plan = FederationPlan.from_json(str(numbers.get("plan")))
+    except UsageError as error:
+        raise WorkError(f"the server's plan is none: {error}") from error
     return Request(plan, str(stage), round_, _head(own, arrays))
 
 

@@ -24,7 +24,12 @@ def generator(
     True
     """
     key = "\x1f".join(
-        (str(int(seed)), purpose, str(int(round)), f"{client!r}", f"{user!r}")
+        (str(int(seed)), purpose, str(int(round)), _text(client), _text(user))
     ).encode()
     digest = hashlib.sha256(key).digest()
     return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "big")))
+
+
+def _text(name: int | str) -> str:
+    """Equal coordinates give equal text; 3 and "3" differ, NumPy's 3 and Python's do not."""
+    return repr(str(name)) if isinstance(name, str) else str(int(name))

@@ -19,7 +19,7 @@ AUDIO_ONLY: Final = 3
 SPEECH: Final = 1
 SONG: Final = 2
 
-_PATTERN: Final = re.compile(r"^\d{2}(-\d{2}){6}$")
+_PATTERN: Final = re.compile(r"[0-9]{2}(-[0-9]{2}){6}")
 _FIELDS: Final = (
     ("modality", 3),
     ("channel", 2),
@@ -85,9 +85,9 @@ def parse_clip_name(name: str) -> ClipName:
     >>> parse_clip_name("01-01-08-02-01-01-19").actor
     19
     """
-    if not _PATTERN.match(name):
+    if not _PATTERN.fullmatch(name):
         raise ValueError(
-            f"{name!r} is not a RAVDESS name (seven two-digit fields joined by '-', "
+            f"{name[:40]!r} is not a RAVDESS name (seven two-digit fields joined by '-', "
             "such as 01-01-03-02-01-01-12)"
         )
     values = [int(part) for part in name.split("-")]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
+import sys
 from dataclasses import dataclass
 
 from common.errors import UsageError
 from common.heads.training import TrainingSettings
 
-_NAME = re.compile(r"^[a-z0-9-]{1,40}$")
+_NAME = re.compile(r"[a-z0-9-]{1,40}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,19 +41,21 @@ class FederationPlan:
 
     def __post_init__(self) -> None:
         checks = (
-            ("rounds", self.rounds, 1 <= self.rounds <= 100_000, "1 to 100000"),
-            ("local-epochs", self.epochs, 1 <= self.epochs <= 10_000, "1 to 10000"),
-            ("learning-rate", self.learning_rate, self.learning_rate > 0, "above 0"),
-            ("l2", self.l2, self.l2 >= 0, "0 or more"),
-            ("memory", self.memory, 0 <= self.memory <= 50, "0 to 50"),
+            ("rounds", self.rounds, _whole(self.rounds, 1, 100_000), "1 to 100000"),
+            ("local-epochs", self.epochs, _whole(self.epochs, 1, 10_000), "1 to 10000"),
+            ("learning-rate", self.learning_rate, _real(self.learning_rate) > 0, "above 0"),
+            ("l2", self.l2, _real(self.l2) >= 0, "0 or more"),
+            ("memory", self.memory, _whole(self.memory, 0, 50), "0 to 50"),
+            ("seed", self.seed, type(self.seed) is int, "a whole number"),
+            ("evaluate", self.evaluate, type(self.evaluate) is bool, "true or false"),
         )
-        if not _NAME.match(self.name):
+        if type(self.name) is not str or not _NAME.fullmatch(self.name):
             raise UsageError(
                 f"federation name {self.name!r} is not 1 to 40 of the characters a-z 0-9 -"
             )
         for name, value, good, expected in checks:
             if not good:
-                raise UsageError(f"setting {name} is {value}, expected {expected}")
+                raise UsageError(f"setting {name} is {value!r}, expected {expected}")
 
     @property
     def training(self) -> TrainingSettings:
@@ -71,5 +75,16 @@ class FederationPlan:
         """
         try:
             return cls(**json.loads(text))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise UsageError(f"a federation's plan could not be read: {error}") from error
+
+
+def _whole(value: object, lowest: int, highest: int) -> bool:
+    return type(value) is int and lowest <= value <= highest
+
+
+def _real(value: object) -> float:
+    """The value if it is a finite number, else one that no range holds."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return math.nan
+    return float(value) if abs(value) <= sys.float_info.max else math.nan

@@ -73,7 +73,7 @@ def problems(
 def _array_problems(name: str, shape: tuple[int, ...], value: object) -> list[Problem]:
     if value is None:
         return [Problem(Fault.MISSING, name)]
-    if not isinstance(value, np.ndarray) or value.dtype != np.dtype(DTYPE):
+    if type(value) is not np.ndarray or value.dtype != np.dtype(DTYPE):  # masks hide values
         return [Problem(Fault.DTYPE, name)]
     if value.shape != shape:
         return [Problem(Fault.SHAPE, name)]
@@ -105,9 +105,9 @@ class HeadUpdate:
         found = [] if self.stage in STAGES else [Problem(Fault.NUMBER, "stage")]
         if not found:
             found += problems(self.specification, self.stage, self.arrays)
-        if not 0 <= self.round <= MAX_ROUND:
+        if type(self.round) is not int or not 0 <= self.round <= MAX_ROUND:
             found.append(Problem(Fault.NUMBER, "round"))
-        if not 1 <= self.clips <= MAX_CLIPS:
+        if type(self.clips) is not int or not 1 <= self.clips <= MAX_CLIPS:
             found.append(Problem(Fault.NUMBER, "clips"))
         if found:
             raise NotAnUpdate(tuple(found))

@@ -110,9 +110,9 @@ def _decode(name: str, wire: WireArray, shape: tuple[int, ...]) -> npt.NDArray[n
     if wire.dtype != DTYPE or wire.shape != shape or wire.kind != NPY_KIND:
         raise WireRefused(f"array {name} is declared as something else than the specification says")
     count = int(np.prod(shape))
-    values = np.frombuffer(wire.data[-4 * count :], dtype="<f4") if count else np.zeros(0, "<f4")
-    if len(values) != count:
+    if len(wire.data) < 4 * count:
         raise WireRefused(f"array {name} is cut short")
+    values = np.frombuffer(wire.data, dtype="<f4", offset=len(wire.data) - 4 * count)
     array: npt.NDArray[np.float32] = values.reshape(shape).astype(np.float32)
     if encode_array(array) != wire.data:
         raise WireRefused(f"array {name} is not encoded in the one accepted way")

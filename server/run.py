@@ -12,7 +12,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from common.errors import WorkError
+from common.errors import UsageError, WorkError
 from common.files import private_folder, write_atomically
 from common.heads.specification import HeadSpecification
 from common.heads.universal import UniversalHead
@@ -49,7 +49,7 @@ def load_plan(path: Path) -> ServerPlan:
         federations = tuple(FederationPlan.from_json(plan) for plan in text["federations"])
         specification = HeadSpecification.from_json(text["specification"])
         return ServerPlan(specification, federations, int(text["devices"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, UsageError, ValueError, KeyError, TypeError) as error:
         raise WorkError(f"{path.name} is not a server's plan: {error}") from error
 
 
@@ -80,8 +80,14 @@ def load_head(path: Path) -> UniversalHead:
             text = (file.metadata() or {})["specification"]
             specification = HeadSpecification.from_json(text)
             arrays = {name: file.get_tensor(name) for name in specification.all_shapes()}
-    except (OSError, SafetensorError, KeyError) as error:
+    except (OSError, UsageError, SafetensorError, KeyError) as error:
         raise WorkError(f"{path.name} is not a universal head: {error}") from error
+    for name, shape in specification.all_shapes().items():
+        array = arrays[name]
+        if array.shape != shape or array.dtype != np.float32 or not np.isfinite(array).all():
+            raise WorkError(
+                f"{path.name} is not a universal head: {name} is not finite float32 of its shape"
+            )
     return UniversalHead(specification, arrays)
 
 

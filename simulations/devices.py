@@ -8,13 +8,9 @@ from pathlib import Path
 from client.store import DeviceFolder, DeviceSettings, Part
 from common.clips import ClipSet
 from common.heads.specification import HeadSpecification
+from common.paths import simulated_device
 from simulations.protocols import Protocol, Split
 from simulations.selection import Choice
-
-
-def device_path(root: Path, index: int) -> Path:
-    """Folder of the device of partition `index`."""
-    return root / "devices" / f"{index:05d}"
 
 
 def create_devices(
@@ -45,7 +41,7 @@ def create_devices(
             own_clips=own_clips,
             draws=draws,
         )
-        DeviceFolder(device_path(root, index)).create(settings, own)
+        DeviceFolder(simulated_device(root, index)).create(settings, own)
     return users
 
 

@@ -22,6 +22,7 @@ class SimulationSettings(BaseModel):
     )
 
     features: str = Field("", description="CSV table of per-clip features")
+    data: str = Field("", description="folder of RAVDESS videos, as downloaded")
     protocol: Literal["by-take", "folds"] = Field(
         "by-take",
         description="which clips test which head: by-take or folds (RAVDESS's published five)",
@@ -58,8 +59,12 @@ class SimulationSettings(BaseModel):
         6, ge=2, le=10_000, description="folds of users under by-take; at most one per user"
     )
     draws: int = Field(5, ge=1, le=1000, description="seeded draws of k own clips per expression")
+    actors: int = Field(
+        8, ge=2, le=24, description="synthetic actors, drawn where no data is named"
+    )
     timeout: float = Field(600.0, gt=0, description="seconds to wait for devices and their replies")
     poll: float = Field(0.02, gt=0, description="seconds between looks for replies")
+    out: str = Field("", description="folder for results.json and report.html")
     state_root: str = Field(
         "", description="folder of the simulated devices; empty is a temporary or default one"
     )

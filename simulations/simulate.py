@@ -2,59 +2,46 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.metadata
 import json
 import platform
+import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
 from client.evaluation import view
 from client.store import DeviceFolder
 from common.clips import ClipSet
+from common.errors import UsageError
+from common.files import private_folder
 from common.heads.specification import HeadSpecification
 from common.heads.universal import UniversalHead, statistics_of
-from common.paths import simulation_folder
-from common.ravdess import ClipName
+from common.paths import simulated_device, simulation_folder
 from common.settings import FederationPlan
 from server.run import ServerPlan
-from simulations.data.table import read_table
-from simulations.devices import create_devices, device_path
+from simulations.devices import create_devices
 from simulations.pooled import pooled_head
 from simulations.protocols import Protocol as SplitProtocol
-from simulations.protocols import make_protocol, one_file_per_take
+from simulations.protocols import make_protocol
 from simulations.results import SCHEMA, summarise
 from simulations.selection import Choice, choose
 from simulations.settings import SimulationSettings
+from simulations.sources import Source
+from simulations.watching import Watcher
 
 LOGISTIC_RATE, LOGISTIC_EPOCHS = 20.0, 1
 """One full-batch step a round has the pooled optimum as its fixed point: devices can't drift."""
 ATTENTION_RATE, ATTENTION_EPOCHS = 0.02, 5
 VERSIONS = ("flwr", "torch", "numpy", "scipy", "scikit-learn")
-
-
-class Watcher(Protocol):
-    """Told how far a phase has come; the command line draws it."""
-
-    def __call__(self, phase: str, done: int, total: int) -> None: ...
-
-
-@dataclass(frozen=True)
-class Source:
-    """Clips to simulate with, each take once, and what was left out and why."""
-
-    clips: ClipSet
-    ravdess: tuple[ClipName, ...] | None
-    features: str
-    description: str
-    synthetic: bool
-    left_out: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -69,19 +56,6 @@ class Prepared:
     own_clips: tuple[int, ...]
     users: tuple[str, ...]
     root: Path
-
-
-def load_table_source(path: Path) -> Source:
-    """Clips from a feature table.
-
-    Raises:
-        UsageError: see `simulations.data.table.read_table`.
-    """
-    table = read_table(path)
-    kept, left_out = one_file_per_take(table.clips, table.ravdess)
-    names = tuple(table.ravdess[i] for i in kept) if table.ravdess else None
-    clips = table.clips.select(kept)
-    return Source(clips, names, table.features, path.name, False, left_out)
 
 
 def prepare(settings: SimulationSettings, source: Source, root: Path, watch: Watcher) -> Prepared:
@@ -165,7 +139,7 @@ def finish(prepared: Prepared, command: str, started: float, watch: Watcher) -> 
     for done, federation in enumerate(federations, start=1):
         pooled = _pooled(prepared, federation)
         for index, user in enumerate(prepared.users):
-            folder = DeviceFolder(device_path(prepared.root, index))
+            folder = DeviceFolder(simulated_device(prepared.root, index))
             for record in folder.load_evaluation(federation):
                 by_user[user].append({**record, "pooled": _test_pooled(pooled, folder, record)})
         watch("pooled ceiling", done, len(federations))
@@ -178,6 +152,7 @@ def finish(prepared: Prepared, command: str, started: float, watch: Watcher) -> 
         "protocol": prepared.protocol.name,
         "source": prepared.source.description,
         "synthetic": prepared.source.synthetic,
+        "commit": code_version(),
         "head": prepared.specification.kind,
         "features": prepared.specification.features,
         "clients": len(prepared.users),
@@ -189,6 +164,7 @@ def finish(prepared: Prepared, command: str, started: float, watch: Watcher) -> 
         },
         "transmitted": rounds,
         "left_out": [{"clip": c, "reason": reason} for c, reason in prepared.source.left_out],
+        "skipped": dict(prepared.source.skipped),
         "predictions": by_user,
         "seconds": round(time.monotonic() - started, 1),
     }
@@ -221,11 +197,58 @@ def simulation_root(settings: SimulationSettings) -> Iterator[Path]:
     """The folder for devices and server: the one that is set, else a temporary one."""
     if settings.state_root:
         root = simulation_folder(settings.state_root)
-        root.mkdir(parents=True, exist_ok=True)
-        yield root
+        with locked(root):
+            yield root
     else:
         with tempfile.TemporaryDirectory(prefix="mien-") as name:
             yield Path(name)
+
+
+@contextmanager
+def locked(root: Path) -> Iterator[None]:
+    """Hold `root` for one simulation; what an earlier one left of devices and server is removed.
+
+    Raises:
+        UsageError: another simulation is using the folder.
+    """
+    private_folder(root)
+    with (root / "lock").open("w", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UsageError(
+                f"{root}: another simulation is using this folder; wait, or set state-root"
+            ) from error
+        for name in ("devices", "server"):
+            shutil.rmtree(root / name, ignore_errors=True)
+        yield
+
+
+def command_line(settings: SimulationSettings) -> str:
+    """The command that gives these settings: only what differs from the defaults."""
+    changed = settings.model_dump(exclude_defaults=True, by_alias=True)
+    for key in ("state-root", "out"):
+        changed.pop(key, None)
+    return " ".join(["mien simulate", *(f"--{key} {value}" for key, value in changed.items())])
+
+
+def code_version() -> str | None:
+    """The commit of the working tree this runs from, `+` added if it was changed; None outside."""
+    root = Path(__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        return None
+    try:
+        head = _git(root, "rev-parse", "--short=12", "HEAD")
+        return head + ("+" if _git(root, "status", "--porcelain") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=20
+    )
+    return done.stdout.strip()
 
 
 def _versions() -> dict[str, str]:

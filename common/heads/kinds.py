@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 from common.heads.batch import ClipBatch
 from common.heads.specification import HeadSpecification
@@ -62,12 +63,13 @@ def _pooled(parameters: Parameters, batch: ClipBatch) -> Tensor:
     del parameters
     if batch.frames.shape[1] == 1:
         return batch.frames[:, 0]
-    return _weighted_mean(batch.mask.to(batch.frames.dtype), batch)
+    weights = batch.mask.to(batch.frames.dtype)
+    return _weighted_sum(weights / weights.sum(1, keepdim=True), batch)
 
 
 def _single_attention(parameters: Parameters, batch: ClipBatch) -> Tensor:
     """Equations 1-2: alpha_i = sigmoid(f_i . q0), descriptor = sum alpha_i f_i / sum alpha_i."""
-    return _weighted_mean(torch.sigmoid(batch.frames @ parameters["query"]), batch)
+    return _gated_mean(batch.frames @ parameters["query"], batch)
 
 
 def _self_attention(parameters: Parameters, batch: ClipBatch) -> Tensor:
@@ -76,7 +78,7 @@ def _self_attention(parameters: Parameters, batch: ClipBatch) -> Tensor:
     scores = queries @ keys.transpose(1, 2) / math.sqrt(keys.shape[-1])
     scores = scores.masked_fill(~batch.mask[:, None, :], -torch.inf)
     mixed = torch.softmax(scores, dim=-1) @ keys
-    return _weighted_mean(torch.sigmoid(mixed @ parameters["query"]), batch)
+    return _gated_mean(mixed @ parameters["query"], batch)
 
 
 def _self_attention_literal(parameters: Parameters, batch: ClipBatch) -> Tensor:
@@ -87,7 +89,7 @@ def _self_attention_literal(parameters: Parameters, batch: ClipBatch) -> Tensor:
     total = alpha.sum(1, keepdim=True)
     floored = torch.where(total < 0, -1.0, 1.0) * total.abs().clamp_min(SMALLEST_SUM)
     beta = (alpha / floored)[..., None] * keys
-    return _weighted_mean(torch.sigmoid(beta @ parameters["query"]), batch)
+    return _gated_mean(beta @ parameters["query"], batch)
 
 
 def _projections(parameters: Parameters, batch: ClipBatch) -> tuple[Tensor, Tensor]:
@@ -97,9 +99,17 @@ def _projections(parameters: Parameters, batch: ClipBatch) -> tuple[Tensor, Tens
     )
 
 
-def _weighted_mean(weights: Tensor, batch: ClipBatch) -> Tensor:
-    masked = torch.where(batch.mask, weights, torch.zeros_like(weights))
-    return (masked[..., None] * batch.frames).sum(1) / masked.sum(1, keepdim=True)
+def _gated_mean(scores: Tensor, batch: ClipBatch) -> Tensor:
+    """Mean of frames weighted by sigmoid(scores), (clips, frames).
+
+    As a softmax of log-sigmoids: defined where every gate is shut and the sigmoids are all 0.
+    """
+    logs = logsigmoid(scores).masked_fill(~batch.mask, -torch.inf)
+    return _weighted_sum(torch.softmax(logs, dim=1), batch)
+
+
+def _weighted_sum(weights: Tensor, batch: ClipBatch) -> Tensor:
+    return (weights[..., None] * batch.frames).sum(1)
 
 
 _DESCRIPTORS: Mapping[str, Descriptor] = {

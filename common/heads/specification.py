@@ -56,11 +56,15 @@ class HeadSpecification:
             raise UsageError(f"head is {self.kind!r}, expected one of {', '.join(KINDS)}")
         if self.pooling not in POOLINGS:
             raise UsageError(f"pooling is {self.pooling!r}, expected one of {', '.join(POOLINGS)}")
-        if self.dimension < 1 or self.key_dimension < 1 or self.classes < 2:
+        sizes = (self.dimension, 1), (self.key_dimension, 1), (self.classes, 2), (self.version, 1)
+        if any(type(size) is not int or size < least for size, least in sizes):
             raise UsageError(
-                f"head sizes are dimension {self.dimension}, key dimension {self.key_dimension}, "
-                f"classes {self.classes}; expected at least 1, 1 and 2"
+                f"head sizes are dimension {self.dimension!r}, key dimension "
+                f"{self.key_dimension!r}, classes {self.classes!r}, version {self.version!r}; "
+                "expected whole numbers, at least 1, 1, 2 and 1"
             )
+        if type(self.features) is not str:
+            raise UsageError(f"features are {self.features!r}, expected the id of what made them")
 
     @property
     def number(self) -> int:
@@ -114,5 +118,5 @@ class HeadSpecification:
         """
         try:
             return cls(**json.loads(text))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise UsageError(f"a head specification could not be read: {error}") from error

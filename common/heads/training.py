@@ -70,7 +70,10 @@ def train_branch(
 def _descend(
     kind: str, start: Parameters, batch: ClipBatch, labels: Tensor, settings: TrainingSettings
 ) -> dict[str, Tensor]:
-    """Gradient descent whose step is halved for good whenever it would raise the objective."""
+    """Gradient descent whose step is halved for good whenever it would raise the objective.
+
+    It ends early where `MAX_HALVINGS` halvings do not help: at the optimum, to rounding.
+    """
     parameters = {name: value.clone() for name, value in start.items()}
     frames = batch.mask.sum().item()
     step = settings.learning_rate / (1.0 + batch.frames.square().sum().item() / frames)
@@ -80,8 +83,10 @@ def _descend(
         while True:
             trial = {name: parameters[name] - step * gradients[name] for name in parameters}
             trial_loss, trial_gradients = _gradients(kind, trial, batch, labels, settings.l2)
-            if trial_loss <= loss or halvings == MAX_HALVINGS:
+            if trial_loss <= loss:
                 break
+            if halvings == MAX_HALVINGS:
+                return parameters
             step, halvings = step / 2, halvings + 1
         parameters, loss, gradients = trial, trial_loss, trial_gradients
     return parameters

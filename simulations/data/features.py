@@ -107,11 +107,35 @@ def extract_tree(
         UsageError: `root` is no folder or holds no clip, or an argument is out of range.
         WorkError: no clip could be used, or worker processes cannot run.
     """
+    return extract_clips(
+        find_clips(root),
+        backbone=backbone,
+        cache=cache,
+        workers=workers,
+        every=every,
+        max_frames=max_frames,
+        progress=progress,
+        make_tools=make_tools,
+    )
+
+
+def extract_clips(
+    tree: RavdessTree,
+    *,
+    backbone: str = DEFAULT_BACKBONE,
+    cache: Path = DEFAULT_CACHE,
+    workers: int = 1,
+    every: int = 1,
+    max_frames: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    make_tools: Callable[[str], Tools] = open_tools,
+) -> ClipTable:
+    """As `extract_tree`, of clips that were found before."""
     if workers < 1:
         raise UsageError(f"workers is {workers}; give at least 1")
     spec = feature_spec(backbone_record(backbone))
     job = _Job(make_tools, backbone, every, max_frames)
-    run = _Run(find_clips(root), FeatureCache(cache), spec, job, progress)
+    run = _Run(tree, FeatureCache(cache), spec, job, progress)
     for task, outcome in _outcomes(job, run.misses(), workers):
         run.finish(task, outcome)
     return run.table()

@@ -61,12 +61,10 @@ def read_table(path: Path) -> FeatureTable:
         raise UsageError(f"{path}: can't be read ({error.strerror}); give a CSV file") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: is not UTF-8 text; give a CSV file") from error
-    except csv.Error as error:
-        raise UsageError(f"{path}: is not a CSV table ({error})") from error
 
 
 def _read(path: Path, file: TextIO) -> FeatureTable:
-    rows = csv.reader(_bounded_lines(path, file), strict=True)
+    rows = _rows(path, file)
     header = next(rows, None)
     if not header:
         raise UsageError(f"{path}: is empty; the first row must name the columns, one being 'clip'")
@@ -85,16 +83,26 @@ def _read(path: Path, file: TextIO) -> FeatureTable:
             raise UsageError(f"{where} has {len(row)} cells, the header has {len(header)}")
         name = row[columns.clip].strip()
         if name in seen:
-            raise UsageError(f"{where}, column 'clip': {name!r} is also in row {seen[name]}")
+            raise UsageError(f"{where}, column 'clip': {_short(name)} is also in row {seen[name]}")
         seen[name] = number
         user, label = _user_and_label(where, row, columns, parsed)
         names.append(name)
         users.append(user)
         labels.append(label)
         values.append([_number(where, column, row[index]) for index, column in columns.features])
-    _check_variety(path, users, labels)
+    _check_variety(path, columns, users, labels)
     clips = make_clip_set(names, users, labels, values)
     return FeatureTable(clips, tuple(parsed) or None, _features_id(columns))
+
+
+def _rows(path: Path, file: TextIO) -> Iterator[list[str]]:
+    number = 1
+    try:
+        for row in csv.reader(_bounded_lines(path, file), strict=True):
+            yield row
+            number += 1
+    except csv.Error as error:
+        raise UsageError(f"{path}: row {number} is not CSV ({error})") from error
 
 
 def _bounded_lines(path: Path, file: TextIO) -> Iterator[str]:
@@ -115,7 +123,7 @@ def _columns(path: Path, header: Sequence[str]) -> _Columns:
     names = [name.strip() for name in header]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise UsageError(f"{path}: row 1 names column {repeated[0]!r} twice")
+        raise UsageError(f"{path}: row 1 names column {_short(repeated[0])} twice")
     if "clip" not in names:
         raise UsageError(f"{path}: row 1 has no column 'clip'; it names the clip of each row")
     if ("user" in names) != ("expression" in names):
@@ -150,29 +158,39 @@ def _label(where: str, text: str) -> int:
     try:
         return expression_index(text.lower())
     except KeyError:
-        if text.isdecimal() and 1 <= int(text) <= len(EXPRESSIONS):
-            return int(text) - 1
+        code = int(text) if text.isdecimal() and len(text) <= 2 else 0
+        if 1 <= code <= len(EXPRESSIONS):
+            return code - 1
     raise UsageError(
-        f"{where}, column 'expression': {text!r} is none of {', '.join(EXPRESSIONS)} (or 1 to 8)"
+        f"{where}, column 'expression': {_short(text)} is none of {', '.join(EXPRESSIONS)} "
+        "(or 1 to 8)"
     )
 
 
 def _number(where: str, column: str, text: str) -> float:
     try:
-        value = float(text)
+        value = math.nan if "_" in text else float(text)
     except ValueError:
         value = math.nan
     if not math.isfinite(value) or abs(value) > LARGEST_VALUE:
-        raise UsageError(f"{where}, column {column!r}: {text[:40]!r} is not a finite number")
+        raise UsageError(f"{where}, column {_short(column)}: {_short(text)} is not a finite number")
     return value
 
 
-def _check_variety(path: Path, users: Sequence[str], labels: Sequence[int]) -> None:
+def _short(text: str) -> str:
+    """A cell as it is quoted in an error: one line, never long."""
+    return repr(text if len(text) <= 40 else f"{text[:40]}...")
+
+
+def _check_variety(
+    path: Path, columns: _Columns, users: Sequence[str], labels: Sequence[int]
+) -> None:
     if not users:
         raise UsageError(f"{path}: has a header but no rows; one row is one clip")
     if len(set(users)) < 2:
+        column = "clip" if columns.user is None else "user"
         raise UsageError(
-            f"{path}: column 'clip' or 'user' names one user only ({users[0]}); "
+            f"{path}: column {column!r} names one user only ({_short(users[0])}); "
             "a universal head is tested on users it was not trained on, so at least 2 are needed"
         )
     if len(set(labels)) < 2:

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from uuid import uuid4
 
-from flwr.app import Context, Message, RecordDict
+from flwr.app import Context, Error, Message, RecordDict
 from flwr.common.serde import message_from_proto, message_to_proto
 from flwr.proto.message_pb2 import Message as MessageProto
 from flwr.serverapp import Grid
@@ -24,27 +24,36 @@ from common.errors import WorkError
 RUN_ID = 1
 SERVER_NODE = 1
 FIRST_NODE = 1001
+APP_RAISED = 2
 
 Progress = Callable[[int], None]
 Config = dict[str, bool | float | int | str]
 
 
-def answer_bytes(wire: bytes, index: int, devices: int, run_config: Config) -> bytes:
-    """Let device `index` answer one serialised message; returns its serialised reply."""
-    from client.app import app
-
+def answer_bytes(wire: bytes, index: int, nodes: int, run_config: Config) -> bytes:
+    """Let node `index` answer one serialised message; returns its serialised reply."""
     message = message_from_proto(MessageProto.FromString(wire))
     context = Context(
         run_id=RUN_ID,
         node_id=FIRST_NODE + index,
-        node_config={"partition-id": index, "num-partitions": devices},
+        node_config={"partition-id": index, "num-partitions": nodes},
         state=RecordDict(),
         run_config=dict(run_config),
     )
-    reply = app(message, context)
+    reply = _answer(message, context)
     reply.metadata.__dict__["_message_id"] = str(uuid4())
     wire_reply: bytes = message_to_proto(reply).SerializeToString()
     return wire_reply
+
+
+def _answer(message: Message, context: Context) -> Message:
+    """The app's reply; an exception that leaves the app is sent as a deployed runtime sends it."""
+    from client.app import app
+
+    try:
+        return app(message, context)
+    except Exception as error:  # noqa: BLE001 - so that a test sees what a server would see
+        return Message(Error(APP_RAISED, f"{type(error)}:<'{error}'>"), reply_to=message)
 
 
 class FlowerGrid(Grid):

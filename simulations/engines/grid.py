@@ -6,7 +6,8 @@ from flwr.app import Context, RecordDict
 
 from server.app import main
 from simulations.engines.flower_grid import RUN_ID, SERVER_NODE, FlowerGrid
-from simulations.simulate import Prepared, Watcher
+from simulations.simulate import Prepared
+from simulations.watching import Watcher
 
 
 def run_grid(prepared: Prepared, *, workers: int, watch: Watcher) -> None:

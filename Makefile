@@ -1,0 +1,43 @@
+# Every target does its own set-up. Nothing but git, make and a Python >= 3.11 with venv is needed.
+PYTHON ?= python3
+UV := $(or $(shell command -v uv 2>/dev/null),.tools/bin/uv)
+BIN := .venv/bin
+export UV_PYTHON_DOWNLOADS := never
+export FLWR_TELEMETRY_ENABLED := 0
+export FLWR_DISABLE_UPDATE_CHECK := 1
+
+.PHONY: help setup test test-slow lint simulate demo clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+setup: .venv/.ready  ## make .venv with .venv/bin/mien
+
+.tools/bin/uv:
+	$(PYTHON) -m venv .tools
+	.tools/bin/pip install --quiet --disable-pip-version-check 'uv>=0.12,<1'
+
+# A warm cache is enough: without network the second try takes everything from there.
+.venv/.ready: pyproject.toml | $(UV)
+	$(UV) sync --quiet --python $(PYTHON) || $(UV) sync --quiet --python $(PYTHON) --offline
+	@touch $@
+
+lint: .venv/.ready  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/mypy
+
+test: lint  ## lint, then all tests but the slow ones (at most 6 minutes)
+	$(BIN)/python -m pytest -q -n 2 -m "not slow"
+
+test-slow: .venv/.ready  ## real runs that take longer (at most 25 minutes)
+	$(BIN)/python -m pytest -q -m slow --timeout 900
+
+demo: .venv/.ready  ## synthetic actors, from video to report, nothing to download
+	$(BIN)/mien demo --out out/demo
+
+simulate: .venv/.ready  ## make simulate FEATURES=table.csv or DATA=folder
+	$(BIN)/mien simulate $(if $(FEATURES),--features $(FEATURES)) $(if $(DATA),--data $(DATA)) --out out/simulate
+
+clean:  ## remove all that was made here
+	rm -rf .venv .tools out runs uv.lock .mypy_cache .ruff_cache .pytest_cache .hypothesis

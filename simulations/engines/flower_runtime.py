@@ -1,0 +1,242 @@
+"""Engine `ray`: the same apps through Flower's own simulation runtime, by `flwr run`.
+
+A SuperLink of our own on a free loopback port, started in an empty folder (Ray's workers put the
+working directory first on their path, and would import a checkout that lies there), with its own
+FLWR_HOME, without telemetry and without installing dependencies. `flwr run` ends with 0 even
+where a run fails, so the run's status is asked for until it has ended.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from common.errors import WorkError
+from simulations.app import PROGRESS_FILE
+from simulations.settings import SimulationSettings
+from simulations.watching import Watcher
+
+CONNECTION = "mien"
+START_SECONDS = 60.0
+STOP_SECONDS = 20.0
+POLL_SECONDS = 0.5
+
+QUIET = {
+    "FLWR_TELEMETRY_ENABLED": "0",
+    "FLWR_DISABLE_UPDATE_CHECK": "1",
+    "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
+    "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "OMP_NUM_THREADS": "1",
+}
+
+
+def app_folder() -> Path:
+    """The folder with the pyproject.toml that makes these rooms a Flower app.
+
+    Raises:
+        WorkError: Mien was installed without it (only a checkout has it).
+    """
+    folder = Path(__file__).resolve().parents[2]
+    if not (folder / "pyproject.toml").is_file():
+        raise WorkError("the engine ray needs a checkout of Mien: there is no pyproject.toml here")
+    return folder
+
+
+def run_ray(settings: SimulationSettings, *, nodes: int, root: Path, watch: Watcher) -> None:
+    """Run a whole simulation by `flwr run`; results lie in `settings.out`.
+
+    Args:
+        settings: absolute paths where they name files; `out` set.
+        nodes: SuperNodes to simulate.
+        root: the simulation's folder, for its state and for progress.
+        watch: told of progress.
+
+    Raises:
+        WorkError: the runtime did not start, or the run failed; ends with the run's last words.
+    """
+    config = settings.model_dump(by_alias=True) | {"state-root": str(root.resolve())}
+    with (
+        tempfile.TemporaryDirectory(prefix="mien-flower-") as scratch,
+        _superlink(Path(scratch)) as environment,
+    ):
+        _await(environment, _submit(environment, config, nodes), root, watch)
+
+
+@contextmanager
+def _superlink(scratch: Path) -> Iterator[dict[str, str]]:
+    """A SuperLink while the block runs; yields the environment for `flwr` commands."""
+    home, neutral = scratch / "home", scratch / "empty"
+    home.mkdir()
+    neutral.mkdir()
+    port = _free_port()
+    (home / "config.toml").write_text(
+        f'[superlink]\ndefault = "{CONNECTION}"\n\n[superlink.{CONNECTION}]\n'
+        f'address = "127.0.0.1:{port}"\ninsecure = true\n',
+        encoding="utf-8",
+    )
+    programs = Path(sys.executable).parent
+    path = f"{programs}{os.pathsep}{os.environ.get('PATH', '')}"
+    environment = {**os.environ, **QUIET, "FLWR_HOME": str(home), "PATH": path}
+    command = [
+        *(str(programs / "flower-superlink"), "--insecure", "--simulation"),
+        *("--disable-runtime-dependency-installation", "--host", "127.0.0.1", "--port", str(port)),
+    ]
+    log = scratch / "superlink.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=neutral,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            _await_port(port, process, log)
+            yield environment
+        finally:
+            _end_session(process)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _await_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    words = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    raise WorkError(f"Flower's SuperLink did not start: {' '.join(words[-3:])}")
+
+
+def _end_session(process: subprocess.Popen[bytes]) -> None:
+    """End the SuperLink and all that it started (they share its session), gently, then for sure."""
+    members = _session(process.pid)
+    for end in (signal.SIGTERM, signal.SIGKILL):
+        for member in members:
+            _signal(member, end)
+        deadline = time.monotonic() + STOP_SECONDS
+        while members and time.monotonic() < deadline:
+            process.poll()
+            members = [m for m in members if _alive(m)] or _session(process.pid)
+            time.sleep(0.05)
+        if not members:
+            break
+    process.wait()
+
+
+def _session(leader: int) -> list[int]:
+    """Process ids whose session is the leader's, from ps."""
+    listed = subprocess.run(
+        ["ps", "-eo", "pid=,sid="], capture_output=True, text=True, check=True
+    ).stdout
+    pairs = (line.split() for line in listed.splitlines())
+    return [int(pid) for pid, session in pairs if int(session) == leader and _alive(int(pid))]
+
+
+def _alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def _submit(environment: Mapping[str, str], config: Mapping[str, Any], nodes: int) -> str:
+    """Hand the app to the SuperLink; returns the run's id."""
+    settings = " ".join(f"{key}={_toml(value)}" for key, value in config.items())
+    answer = _flwr(
+        environment,
+        *("run", str(app_folder()), CONNECTION, "--format", "json", "--run-config", settings),
+        *("--federation-config", f"num-supernodes={nodes} client-resources-num-cpus=1"),
+    )
+    try:
+        return str(answer["run-id"])
+    except KeyError as error:
+        reason = answer.get("error-message", answer)
+        raise WorkError(f"Flower did not accept the run: {reason}") from error
+
+
+def _toml(value: object) -> str:
+    return json.dumps(value)
+
+
+def _await(environment: Mapping[str, str], run: str, root: Path, watch: Watcher) -> None:
+    while True:
+        answer = _flwr(environment, "ls", "--run-id", run, "--format", "json", CONNECTION)
+        status = str(answer.get("runs", [{}])[0].get("status", "unknown"))
+        _tell(root / PROGRESS_FILE, watch)
+        if status.startswith("finished"):
+            break
+        time.sleep(POLL_SECONDS)
+    if status != "finished:completed":
+        raise WorkError(f"Flower's run ended as {status}: {_last_words(environment, run)}")
+
+
+def _tell(path: Path, watch: Watcher) -> None:
+    if path.exists():
+        watch(**json.loads(path.read_text(encoding="utf-8")))
+
+
+def _last_words(environment: Mapping[str, str], run: str) -> str:
+    """What the run's log says of its end: the error's own line, else the last two lines."""
+    done = subprocess.run(
+        [_program("flwr"), "log", run, CONNECTION, "--show"],
+        env=dict(environment),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    lines = [line for line in done.stdout.splitlines() if line.strip()]
+    traced = [number for number, line in enumerate(lines) if line.startswith("  File ")]
+    after = lines[traced[-1] + 1 :] if traced else []
+    raised = [line for line in after if not line.startswith(" ")]
+    return " ".join(raised[:1] or lines[-2:])
+
+
+def _flwr(environment: Mapping[str, str], *arguments: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [_program("flwr"), *arguments],
+        env=dict(environment),
+        cwd=environment["FLWR_HOME"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    try:
+        answer: dict[str, Any] = json.loads(done.stdout)
+    except ValueError as error:
+        words = (done.stdout + done.stderr).strip().splitlines()
+        raise WorkError(f"flwr {arguments[0]} failed: {' '.join(words[-3:])}") from error
+    return answer
+
+
+def _program(name: str) -> str:
+    return str(Path(sys.executable).parent / name)

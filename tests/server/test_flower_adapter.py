@@ -1,0 +1,207 @@
+"""The fleet over a Grid: waiting, losses, errors and malformed replies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MetricRecord, RecordDict
+from flwr.common.serde import recorddict_to_proto
+
+from client.flower_adapter import content_of
+from common.errors import WorkError
+from common.heads.specification import HEAD_STAGE
+from common.heads.universal import initial_head
+from common.messages import EVALUATE, Request, read_request
+from common.update import HeadUpdate
+from common.wire import ARRAYS, NPY_KIND, NUMBERS
+from server.federation import Replies
+from server.flower_adapter import FlowerFleet
+from tests.server.fakes import SPECIFICATION, FakeGrid, Node, plan, update
+
+REQUEST = Request(plan(), HEAD_STAGE, 1, initial_head(SPECIFICATION, 1))
+
+
+def node(value: float = 1.0, clips: int = 1) -> Node:
+    return node_of(update(value, clips=clips))
+
+
+def node_of(what: HeadUpdate | None) -> Node:
+    return lambda message: Message(content_of(what), reply_to=message)
+
+
+def silent(_: Message) -> None:
+    return None
+
+
+def broken(message: Message) -> Message:
+    return Message(Error(2, "why is not the server's business"), reply_to=message)
+
+
+def ask(grid: FakeGrid, *, devices: int = 0, timeout: float = 5.0, request: Request = REQUEST) -> Replies:
+    return FlowerFleet(grid, devices=devices, timeout=timeout, poll=0.001).ask(request)
+
+
+def test_every_node_is_asked_the_same_request() -> None:
+    grid = FakeGrid({7: node(), 3: node(2.0), 5: node_of(None)})
+    replies = ask(grid)
+    assert [message.metadata.dst_node_id for message in grid.pushed] == [3, 5, 7]
+    assert {message.metadata.message_type for message in grid.pushed} == {"train"}
+    for message in grid.pushed:
+        arrays = {n: array.numpy() for n, array in message.content.array_records[ARRAYS].items()}
+        numbers = dict(message.content.config_records["config"])
+        found = read_request(numbers, arrays, SPECIFICATION)
+        assert (found.plan, found.stage, found.round) == (REQUEST.plan, HEAD_STAGE, 1)
+        for name, array in REQUEST.head.arrays.items():
+            np.testing.assert_array_equal(found.head.arrays[name], array)
+    assert sorted(float(u.arrays["user.bias"][0]) for u in replies.updates) == [1.0, 2.0]
+    assert (replies.empty, replies.failures) == (1, ())
+
+
+def test_an_evaluation_goes_out_as_one() -> None:
+    grid = FakeGrid({1: node_of(None)})
+    replies = ask(grid, request=Request(plan(), EVALUATE, 3, REQUEST.head))
+    assert [message.metadata.message_type for message in grid.pushed] == ["evaluate"]
+    assert (replies.updates, replies.empty, replies.failures) == ((), 1, ())
+
+
+def test_bytes_are_those_of_the_updates() -> None:
+    content = recorddict_to_proto(content_of(update(1.0))).ByteSize()
+    replies = ask(FakeGrid({1: node(), 2: node(2.0), 3: node_of(None), 4: broken}))
+    assert replies.bytes == 2 * content
+
+
+def test_it_waits_for_nodes_that_register_late() -> None:
+    assert len(ask(FakeGrid({1: node(), 2: node()}, appear=5), devices=2).updates) == 2
+
+
+def test_it_waits_for_late_replies() -> None:
+    replies = ask(FakeGrid({1: node(), 2: node()}, delay=5))
+    assert (len(replies.updates), replies.failures) == (2, ())
+
+
+@pytest.mark.parametrize(("nodes", "wanted"), [(0, 0), (0, 1), (1, 2)])
+def test_too_few_nodes_in_time_is_an_error(nodes: int, wanted: int) -> None:
+    grid = FakeGrid({number: node() for number in range(nodes)})
+    with pytest.raises(WorkError, match=f"{nodes} of {max(wanted, 1)} devices connected"):
+        ask(grid, devices=wanted, timeout=0.02)
+    assert grid.pushed == []
+
+
+def test_missing_replies_are_counted() -> None:
+    replies = ask(FakeGrid({1: node(), 2: silent, 3: silent}), timeout=0.05)
+    assert len(replies.updates) == 1
+    assert replies.failures == ("2 device(s) did not answer in time",)
+
+
+def test_error_replies_are_counted_without_their_text() -> None:
+    replies = ask(FakeGrid({1: node(), 2: broken}))
+    assert len(replies.updates) == 1
+    assert replies.failures == ("a device failed (code 2)",)
+
+
+def changed(change: Callable[[RecordDict], object]) -> Node:
+    def answer(message: Message) -> Message:
+        content = content_of(update(1.0))
+        change(content)
+        return Message(content, reply_to=message)
+
+    return answer
+
+
+def with_data(change: Callable[[bytes], bytes]) -> Node:
+    def edit(content: RecordDict) -> None:
+        record = content.array_records[ARRAYS]
+        old = record["user.bias"]
+        record["user.bias"] = Array(old.dtype, old.shape, NPY_KIND, change(old.data))
+
+    return changed(edit)
+
+
+def drop_array(content: RecordDict) -> None:
+    del content.array_records[ARRAYS]["user.bias"]
+
+
+def add_array(content: RecordDict) -> None:
+    content.array_records[ARRAYS]["more"] = Array(np.zeros(2, np.float32))
+
+
+def add_record(content: RecordDict) -> None:
+    content["more"] = ConfigRecord({"x": 1})
+
+
+def swap_kinds(content: RecordDict) -> None:
+    content[ARRAYS] = MetricRecord({"x": 1})
+
+
+def other_shape(content: RecordDict) -> None:
+    content.array_records[ARRAYS]["user.bias"] = Array(np.zeros(3, np.float32))
+
+
+def other_dtype(content: RecordDict) -> None:
+    content.array_records[ARRAYS]["user.bias"] = Array(np.zeros(2, np.float64))
+
+
+def not_finite(content: RecordDict) -> None:
+    content.array_records[ARRAYS]["user.bias"] = Array(np.full(2, np.nan, np.float32))
+
+
+def number(name: str, value: object) -> Callable[[RecordDict], None]:
+    def edit(content: RecordDict) -> None:
+        content.metric_records[NUMBERS][name] = value  # type: ignore[assignment]
+
+    return edit
+
+
+def no_numbers(content: RecordDict) -> None:
+    content[NUMBERS] = MetricRecord({})
+
+
+MALFORMED: dict[str, Node] = {
+    "array missing": changed(drop_array),
+    "array too many": changed(add_array),
+    "record too many": changed(add_record),
+    "metrics for arrays": changed(swap_kinds),
+    "other shape": changed(other_shape),
+    "other dtype": changed(other_dtype),
+    "not finite": changed(not_finite),
+    "no numbers": changed(no_numbers),
+    "other round": changed(number("round", 2)),
+    "other head": changed(number("specification", 17)),
+    "no clips": changed(number("num-examples", 0)),
+    "too many clips": changed(number("num-examples", 2**40)),
+    "clips as a float": changed(number("num-examples", 1.0)),
+    "clips as a list": changed(number("num-examples", [1, 2])),
+    "a number too many": changed(number("loss", 1.0)),
+    "no data": with_data(lambda _: b""),
+    "data of 3 bytes": with_data(lambda _: b"abc"),
+    "data of 5 bytes": with_data(lambda _: b"abcde"),
+    "data without its header": with_data(lambda data: data[-8:]),
+    "data with more": with_data(lambda data: data + b"\0"),
+    "data cut": with_data(lambda data: data[:-1]),
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_a_malformed_update_is_refused_and_counted(name: str) -> None:
+    replies = ask(FakeGrid({1: node(), 2: MALFORMED[name]}))
+    assert len(replies.updates) == 1
+    assert len(replies.failures) == 1
+    assert replies.failures[0].startswith("a device's update was refused: ")
+    assert replies.bytes == recorddict_to_proto(content_of(update(1.0))).ByteSize()
+
+
+def test_an_update_in_answer_to_an_evaluation_is_not_used() -> None:
+    replies = ask(FakeGrid({1: node()}), request=Request(plan(), EVALUATE, 3, REQUEST.head))
+    assert replies.updates == ()
+    assert len(replies.failures) == 1
+
+
+def test_an_empty_array_record_is_no_update() -> None:
+    def answer(message: Message) -> Message:
+        return Message(RecordDict({ARRAYS: ArrayRecord()}), reply_to=message)
+
+    replies = ask(FakeGrid({1: answer}))
+    assert replies.updates == ()
+    assert len(replies.failures) == 1
