@@ -13,7 +13,7 @@ os.environ.setdefault("OPENVINO_TELEMETRY_ENABLED", "0")
 
 import typer
 
-from cli import simulate
+from cli import demo, simulate
 from cli.console import exit_code_of, output
 
 app = typer.Typer(

@@ -16,9 +16,9 @@ from common.clips import ClipSet, make_clip_set
 from common.heads.specification import KINDS, REFERENCE_STAGE, HeadSpecification
 from common.heads.universal import UniversalHead, initial_head
 from common.messages import Request
+from common.paths import simulated_device
 from common.settings import FederationPlan
 from server.flower_adapter import _message as message_of
-from simulations.devices import device_path
 from simulations.engines.flower_grid import FIRST_NODE, FlowerGrid, answer_bytes
 
 __all__ = ["KINDS"]
@@ -94,7 +94,7 @@ def request(
 def device(
     root: Path, clips: ClipSet, spec: HeadSpecification, *, index: int = 0, **settings: Any
 ) -> DeviceFolder:
-    folder = DeviceFolder(device_path(root, index))
+    folder = DeviceFolder(simulated_device(root, index))
     folder.create(DeviceSettings(specification=spec, seed=0, **settings), clips)
     return folder
 
@@ -111,11 +111,15 @@ def part_of(clips: ClipSet, user: str, federation: str = "fold-1", **settings: A
     )
 
 
+def message_to(asked: Request, device: int = 0) -> Message:
+    """A request as a server's message to the first node."""
+    with FlowerGrid(devices=1, run_config={}, workers=1, progress=lambda _: None):
+        return message_of(asked, FIRST_NODE, {"device": device})
+
+
 def ask(root: Path, asked: Request, *, kind: str | None = None) -> bytes:
     """A device's whole reply, serialised; `kind` replaces the message's type."""
-    with FlowerGrid(devices=1, run_config={}, workers=1, progress=lambda _: None):
-        message = message_of(asked, FIRST_NODE)
-    return send(root, message, kind=kind)
+    return send(root, message_to(asked), kind=kind)
 
 
 def send(root: Path, message: Message, *, kind: str | None = None) -> bytes:

@@ -18,13 +18,13 @@ from common.heads.specification import HEAD_STAGE, REFERENCE_STAGE, HeadSpecific
 from common.messages import EVALUATE, Request
 from common.update import HeadUpdate, NotAnUpdate
 from common.wire import ARRAYS, NUMBERS, Expected, WireRefused, WireReply, wire_reply
-from server.flower_adapter import _message as message_of
-from simulations.engines.flower_grid import FIRST_NODE, FlowerGrid
+from simulations.engines.flower_grid import FIRST_NODE
 from tests.client.fakes import (
     ask,
     content_bytes,
     device,
     made_up_clips,
+    message_to,
     read,
     request,
     send,
@@ -186,8 +186,7 @@ def test_a_request_with_other_numbers_is_refused(
     tmp_path: Path, change: dict[str, str | int | float]
 ) -> None:
     ready(tmp_path)
-    with FlowerGrid(devices=1, run_config={}, workers=1, progress=lambda _: None):
-        message = message_of(request(specification(), HEAD_STAGE), FIRST_NODE)
+    message = message_to(request(specification(), HEAD_STAGE))
     message.content.config_records["config"].update(change)
     assert_nothing_sent(send(tmp_path, message))
 
@@ -195,8 +194,7 @@ def test_a_request_with_other_numbers_is_refused(
 @pytest.mark.parametrize("part", [ARRAYS, "config"])
 def test_a_request_with_a_part_missing_is_refused(tmp_path: Path, part: str) -> None:
     ready(tmp_path)
-    with FlowerGrid(devices=1, run_config={}, workers=1, progress=lambda _: None):
-        message = message_of(request(specification(), HEAD_STAGE), FIRST_NODE)
+    message = message_to(request(specification(), HEAD_STAGE))
     del message.content[part]
     assert_nothing_sent(send(tmp_path, message))
 
