@@ -10,6 +10,8 @@ from typing import Annotated
 os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
 os.environ.setdefault("FLWR_DISABLE_UPDATE_CHECK", "1")
 os.environ.setdefault("OPENVINO_TELEMETRY_ENABLED", "0")
+# Before anything imports NumPy: workers share the cores, and BLAS threads that wait take them away.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import typer
 

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from cli.console import output
 
-COLUMNS = ("head", "clips", "acc.", "95 % int.", "UAR", "worst", "median", "best")
+COLUMNS = ("head", "clips", "acc.", "95 % interval", "UAR", "worst", "median", "best")
 
 
 def print_results(results: Mapping[str, Any], folder: Path | None) -> None:
@@ -27,22 +28,18 @@ def print_results(results: Mapping[str, Any], folder: Path | None) -> None:
 
 
 def accuracy_table(results: Mapping[str, Any]) -> Table:
-    """One row per head and number of own clips per expression, in percent."""
-    table = Table(title="Accuracy in %, mean over users; own clips per expression")
-    for name in (
-        "head",
-        "own clips",
-        "accuracy",
-        "95 % interval",
-        "UAR",
-        "worst",
-        "median",
-        "best",
-    ):
+    """One row per head and number of own clips per expression, in percent; 80 columns wide."""
+    table = Table(
+        title="Accuracy in %, mean over users",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    for name in COLUMNS:
         table.add_column(name, justify="left" if name == "head" else "right", no_wrap=True)
     titles = {
         "universal": "universal",
-        "universal_raw": "  not user-normalised",
+        "universal_raw": "  no statistics",
         "pooled": "  all data pooled",
     }
     for key, title in titles.items():
@@ -61,7 +58,7 @@ def _cells(results: Mapping[str, Any], key: str, index: int | None) -> list[str]
     spread = results["spread"][key]
     return [
         _percent(pick(results["accuracy"][key])),
-        f"{_percent(low)}-{_percent(high)}",
+        f"{_percent(low)} to {_percent(high)}",
         _percent(pick(results["uar"][key])),
         *(_percent(pick(spread[name])) for name in ("worst", "median", "best")),
     ]
@@ -80,6 +77,7 @@ def notes(results: Mapping[str, Any], folder: Path | None) -> list[str]:
     stream = results["resting_stream"]
     sent = sum(entry["bytes"] for entry in results["transmitted"])
     lines = [
+        "clips: own labelled clips per expression. Intervals are over users.",
         f"Users whose personal head is below their universal one: {harmed} own clips.",
         "User statistics from clips that are 80 % neutral or calm: universal "
         f"{_percent(stream['universal'])}, without normalisation "

@@ -18,7 +18,11 @@ class SimulationSettings(BaseModel):
     """Settings with their defaults and ranges; a key that is not among them is an error."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=_kebab, populate_by_name=True
+        frozen=True,
+        extra="forbid",
+        alias_generator=_kebab,
+        populate_by_name=True,
+        allow_inf_nan=False,
     )
 
     features: str = Field("", description="CSV table of per-clip features")

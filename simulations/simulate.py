@@ -6,6 +6,7 @@ import fcntl
 import importlib.metadata
 import json
 import platform
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -41,6 +42,8 @@ from simulations.watching import Watcher
 LOGISTIC_RATE, LOGISTIC_EPOCHS = 20.0, 1
 """One full-batch step a round has the pooled optimum as its fixed point: devices can't drift."""
 ATTENTION_RATE, ATTENTION_EPOCHS = 0.02, 5
+LOCK_FILE = "mien-simulation.lock"
+LEFT_BEHIND = ("devices", "server")
 VERSIONS = ("flwr", "torch", "numpy", "scipy", "scikit-learn")
 
 
@@ -209,17 +212,24 @@ def locked(root: Path) -> Iterator[None]:
     """Hold `root` for one simulation; what an earlier one left of devices and server is removed.
 
     Raises:
-        UsageError: another simulation is using the folder.
+        UsageError: another simulation is using the folder, or it holds what is none of a
+            simulation's; nothing is removed then.
     """
+    mark = root / LOCK_FILE
+    if not mark.exists() and any((root / name).exists() for name in LEFT_BEHIND):
+        raise UsageError(
+            f"{root}: has a folder {' or '.join(LEFT_BEHIND)} that no simulation made; "
+            "set state-root to a folder of its own"
+        )
     private_folder(root)
-    with (root / "lock").open("w", encoding="utf-8") as file:
+    with mark.open("w", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise UsageError(
                 f"{root}: another simulation is using this folder; wait, or set state-root"
             ) from error
-        for name in ("devices", "server"):
+        for name in LEFT_BEHIND:
             shutil.rmtree(root / name, ignore_errors=True)
         yield
 
@@ -229,7 +239,8 @@ def command_line(settings: SimulationSettings) -> str:
     changed = settings.model_dump(exclude_defaults=True, by_alias=True)
     for key in ("state-root", "out"):
         changed.pop(key, None)
-    return " ".join(["mien simulate", *(f"--{key} {value}" for key, value in changed.items())])
+    options = [word for key, value in changed.items() for word in (f"--{key}", str(value))]
+    return shlex.join(["mien", "simulate", *options])
 
 
 def code_version() -> str | None:

@@ -102,7 +102,7 @@ def _rows(path: Path, file: TextIO) -> Iterator[list[str]]:
             yield row
             number += 1
     except csv.Error as error:
-        raise UsageError(f"{path}: row {number} is not CSV ({error})") from error
+        raise UsageError(f"{path}: row {number} is not CSV ({error}); check its quotes") from error
 
 
 def _bounded_lines(path: Path, file: TextIO) -> Iterator[str]:

@@ -1,8 +1,8 @@
 """House style of the report's figures, and drawings as SVG or PNG.
 
-The only module that imports matplotlib, and only when something is drawn. Colours are Okabe and
-Ito's, told apart by all common kinds of colour vision; a marker, a line style or a number always
-says the same as the colour.
+The only module that imports matplotlib, and only when something is drawn. Colours follow Okabe and
+Ito, to be told apart by all common kinds of colour vision; a marker, a line style or a number
+always says the same as the colour.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, MUTED, GRID = "#1b1f24", "#57606a", "#e3e6ea"
-BLUE, VERMILLION, GREEN, PURPLE, ORANGE = "#0072B2", "#D55E00", "#007A5A", "#AA4499", "#B07D00"
+BLUE, VERMILLION, GREEN, PURPLE = "#0072B2", "#D55E00", "#007A5A", "#AA4499"
 STYLE: Final[dict[str, Any]] = {
     "svg.hashsalt": "mien",
     "svg.fonttype": "none",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import DictLoader, Environment, StrictUndefined
 
 from common.errors import UsageError
 from common.expressions import EXPRESSIONS
@@ -20,6 +20,8 @@ from simulations.report.pictures import (
     traffic_picture,
     users_picture,
 )
+from simulations.report.style import STYLE
+from simulations.report.template import TEMPLATE
 from simulations.report.traffic import parcels, traffic
 
 PAGE: Final = "report.html"
@@ -69,7 +71,7 @@ def write_png(path: Path, results: Mapping[str, Any]) -> Path:
 def render(results: Mapping[str, Any]) -> str:
     """The page as text."""
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=DictLoader({"report.html": TEMPLATE, "report.css": STYLE}),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -82,7 +84,7 @@ def render(results: Mapping[str, Any]) -> str:
         "thousands": "{:,}".format,
         "visible": facts.visible,
     }
-    return environment.get_template("report.html.j2").render(_context(results))
+    return environment.get_template("report.html").render(_context(results))
 
 
 def _context(results: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,9 +9,7 @@ import pytest
 from common.paths import cache_folder, simulation_folder
 
 
-def test_the_cache_follows_the_environment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_cache_follows_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_folder() == tmp_path / "mien"
     assert simulation_folder("") == tmp_path / "mien" / "flower-simulation"

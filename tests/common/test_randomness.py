@@ -65,7 +65,7 @@ def test_no_two_near_coordinates_share_a_stream(one: dict[str, Any], two: dict[s
 
 def test_the_order_of_calls_and_the_global_state_do_not_matter() -> None:
     forward = [numbers(**place) for place in OTHERS]
-    np.random.seed(1)  # noqa: NPY002
+    np.random.seed(1)
     shared = generator(1, "other")
     backward = []
     for place in reversed(OTHERS):

@@ -72,8 +72,9 @@ BAD_VALUES: list[tuple[str, object, Fault]] = [
 ]
 
 
-@pytest.mark.parametrize(("value", "fault"), [case[1:] for case in BAD_VALUES],
-                         ids=[case[0] for case in BAD_VALUES])
+@pytest.mark.parametrize(
+    ("value", "fault"), [case[1:] for case in BAD_VALUES], ids=[case[0] for case in BAD_VALUES]
+)
 def test_one_bad_array_is_named_with_its_fault(value: object, fault: Fault) -> None:
     arrays: dict[str, Any] = {**arrays_for(HEAD, "head"), NAME: value}
     assert faults(arrays) == [(fault, NAME)]

@@ -78,9 +78,7 @@ def good_array() -> npt.NDArray[np.float32]:
 def test_an_update_comes_through_bit_by_bit(kind: str, stage: str) -> None:
     head = specification(kind)
     update = update_for(head, stage)
-    found = read_update(
-        received(sent(update)), Expected(specification=head, stage=stage, round=4)
-    )
+    found = read_update(received(sent(update)), Expected(specification=head, stage=stage, round=4))
     assert (found.stage, found.round, found.clips) == (stage, 4, 5)
     assert found.specification == head
     assert found.payload == update.payload
@@ -88,8 +86,7 @@ def test_an_update_comes_through_bit_by_bit(kind: str, stage: str) -> None:
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False),
-                min_size=6, max_size=6))
+@given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=6, max_size=6))
 def test_every_finite_value_comes_through(values: list[float]) -> None:
     arrays = dict(update_for(HEAD).arrays)
     arrays[NAME] = np.array(values, np.float32).reshape(2, 3)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MetricRecord, RecordDict
 from flwr.common.serde import recorddict_to_proto
+from flwr.supercore.task_identity import TaskIdentity
 
 from client.flower_adapter import content_of
 from common.errors import WorkError
@@ -19,6 +20,16 @@ from common.wire import ARRAYS, NPY_KIND, NUMBERS
 from server.federation import Replies
 from server.flower_adapter import FlowerFleet
 from tests.server.fakes import SPECIFICATION, FakeGrid, Node, plan, update
+
+
+
+@pytest.fixture(autouse=True)
+def in_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flower's messages ask the process which task of which run it is."""
+    monkeypatch.setattr(TaskIdentity, "_run_id", 1)
+    monkeypatch.setattr(TaskIdentity, "_node_id", 1)
+    monkeypatch.setattr(TaskIdentity, "_task_id", 1)
+
 
 REQUEST = Request(plan(), HEAD_STAGE, 1, initial_head(SPECIFICATION, 1))
 
@@ -73,7 +84,7 @@ def test_bytes_are_those_of_the_updates() -> None:
 
 
 def test_it_waits_for_nodes_that_register_late() -> None:
-    assert len(ask(FakeGrid({1: node(), 2: node()}, appear=5), devices=2).updates) == 2
+    assert len(ask(FakeGrid({1: node()}, appear=5)).updates) == 1
 
 
 def test_it_waits_for_late_replies() -> None:
@@ -81,12 +92,42 @@ def test_it_waits_for_late_replies() -> None:
     assert (len(replies.updates), replies.failures) == (2, ())
 
 
-@pytest.mark.parametrize(("nodes", "wanted"), [(0, 0), (0, 1), (1, 2)])
-def test_too_few_nodes_in_time_is_an_error(nodes: int, wanted: int) -> None:
-    grid = FakeGrid({number: node() for number in range(nodes)})
-    with pytest.raises(WorkError, match=f"{nodes} of {max(wanted, 1)} devices connected"):
-        ask(grid, devices=wanted, timeout=0.02)
+@pytest.mark.parametrize("devices", [0, 3])
+def test_no_node_in_time_is_an_error(devices: int) -> None:
+    grid = FakeGrid({})
+    with pytest.raises(WorkError, match="no device connected"):
+        ask(grid, devices=devices, timeout=0.02)
     assert grid.pushed == []
+
+
+def addresses(grid: FakeGrid) -> list[tuple[int, object]]:
+    return [
+        (message.metadata.dst_node_id, message.content.config_records["config"].get("device"))
+        for message in grid.pushed
+    ]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "expected"),
+    [
+        ((4,), [(4, 0), (4, 1), (4, 2)]),
+        ((9, 4), [(4, 0), (9, 1), (4, 2)]),
+        ((1, 2, 3, 4, 5), [(1, 0), (2, 1), (3, 2)]),
+    ],
+)
+def test_simulated_devices_are_shared_among_the_nodes(
+    nodes: tuple[int, ...], expected: list[tuple[int, int]]
+) -> None:
+    """Each device is asked once, however many nodes there are."""
+    grid = FakeGrid({number: node() for number in nodes})
+    assert len(ask(grid, devices=3).updates) == 3
+    assert addresses(grid) == expected
+
+
+def test_a_deployment_s_messages_name_no_device() -> None:
+    grid = FakeGrid({4: node(), 2: node()})
+    ask(grid)
+    assert addresses(grid) == [(2, None), (4, None)]
 
 
 def test_missing_replies_are_counted() -> None:

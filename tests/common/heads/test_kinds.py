@@ -40,9 +40,7 @@ shapes = st.tuples(
 
 @settings(deadline=None, max_examples=40)
 @given(shape=shapes)
-def test_logits_are_the_papers_equations(
-    kind: str, shape: tuple[list[int], int, int]
-) -> None:
+def test_logits_are_the_papers_equations(kind: str, shape: tuple[list[int], int, int]) -> None:
     lengths, dimension, seed = shape
     random = np.random.default_rng(seed)
     values, clips = random_values(kind, dimension, random), random_clips(lengths, dimension, random)
@@ -162,9 +160,7 @@ def test_initial_projections_are_glorot_uniform_and_differ_by_seed(kind: str) ->
 
 @pytest.mark.parametrize("scale", [0.0, 1e-300, 1.0, 30.0, 1e4])
 @pytest.mark.parametrize("height", [0.0, 1e-12, SQUASH_LIMIT])
-def test_extreme_parameters_and_inputs_stay_finite(
-    kind: str, scale: float, height: float
-) -> None:
+def test_extreme_parameters_and_inputs_stay_finite(kind: str, scale: float, height: float) -> None:
     """Saturated gates must not end in 0 / 0; inputs are squashed, parameters are not."""
     random = np.random.default_rng(8)
     clips = [height * np.sign(clip) for clip in random_clips([1, 2, 5, 9] * 5, 6, random)]

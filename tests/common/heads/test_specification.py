@@ -105,7 +105,16 @@ def test_a_specification_is_read_back() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "null", "[]", "{}", "x", json.dumps({**GOOD, "more": 1}), '{"kind": "logistic"}', "[" * 10**5],
+    [
+        "",
+        "null",
+        "[]",
+        "{}",
+        "x",
+        json.dumps({**GOOD, "more": 1}),
+        '{"kind": "logistic"}',
+        "[" * 10**5,
+    ],
     ids=["empty", "null", "list", "bare", "text", "unknown key", "missing key", "deep"],
 )
 def test_text_that_is_no_specification_is_refused(text: str) -> None:

@@ -174,7 +174,9 @@ def test_told_figures_lie_on_a_coarse_grid(pair: tuple[float, float]) -> None:
     if told_spread:
         assert (2 * told_centre / told_spread).is_integer()
         assert abs(told_centre - centre) <= told_spread / 4 * (1 + 1e-9)
-        assert 1 / math.sqrt(2) <= told_spread / max(spread, abs(centre) / 16) <= math.sqrt(2) + 1e-9
+        assert (
+            1 / math.sqrt(2) <= told_spread / max(spread, abs(centre) / 16) <= math.sqrt(2) + 1e-9
+        )
     else:
         assert abs(told_centre - centre) <= abs(centre) / 32
 
@@ -220,8 +222,10 @@ def test_the_mean_over_many_users_is_near_the_exact_one() -> None:
     random = np.random.default_rng(5)
     places = random.normal(scale=2.0, size=(400, 1, 12))
     scales = np.exp(random.normal(scale=0.4, size=(400, 1, 12)))
-    users = [place + scale * random.normal(size=(60, 12))
-             for place, scale in zip(places, scales, strict=True)]
+    users = [
+        place + scale * random.normal(size=(60, 12))
+        for place, scale in zip(places, scales, strict=True)
+    ]
     exact = exact_reference(users)
     told = [coarse(exact_reference([rows])) for rows in users]
     centre = np.mean([reference.centre for reference in told], axis=0)

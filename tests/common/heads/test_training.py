@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -107,9 +108,7 @@ def test_the_order_of_clips_does_not_matter(kind: str) -> None:
     batch, labels = problem(kind)
     order = torch.from_numpy(np.random.default_rng(2).permutation(len(batch)))
     one = train_branch(kind, start_of(kind), batch, labels, settings_for(kind))
-    two = train_branch(
-        kind, start_of(kind), batch.select(order), labels[order], settings_for(kind)
-    )
+    two = train_branch(kind, start_of(kind), batch.select(order), labels[order], settings_for(kind))
     for name in one:
         torch.testing.assert_close(one[name], two[name], rtol=1e-6, atol=1e-7)
 
@@ -124,7 +123,7 @@ def test_gradient_descent_never_raises_the_objective(rate: float) -> None:
         settings = settings_for("logistic", epochs=10, rate=rate)
         parameters = train_branch("logistic", parameters, batch, labels, settings)
         losses.append(loss_of("logistic", parameters))
-    assert all(after <= before for before, after in zip(losses, losses[1:], strict=False))
+    assert all(after <= before for before, after in pairwise(losses))
 
 
 def test_one_step_of_gradient_descent_by_hand() -> None:

@@ -270,9 +270,7 @@ grids = st.lists(st.lists(cells, min_size=1, max_size=5).map(",".join), max_size
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(content=texts | grids | st.binary(max_size=200))
-def test_anything_is_a_table_or_told_in_one_sentence(
-    tmp_path: Path, content: str | bytes
-) -> None:
+def test_anything_is_a_table_or_told_in_one_sentence(tmp_path: Path, content: str | bytes) -> None:
     path = table(tmp_path, content)
     try:
         found = read_table(path)

@@ -1,4 +1,10 @@
-:root {
+"""The report's style sheet, inlined into the page."""
+
+from __future__ import annotations
+
+from typing import Final
+
+STYLE: Final = r""":root {
   color-scheme: light dark;
   --page: #ffffff; --ink: #1b1f24; --muted: #57606a; --line: #d5dae0; --soft: #f5f7f9;
   --accent: #00588c; --warn: #9a3412; --warn-soft: #fff1e8;
@@ -95,7 +101,7 @@ pre { padding: .8rem 1rem; background: var(--soft); border: 1px solid var(--line
   body > header { padding-top: 0; }
   h2 { margin-top: 1.6rem; }
   h2, h2 + p, dt, caption, figcaption { break-after: avoid; }
-  table { break-inside: avoid; } caption { max-width: none; }
+  p, table { break-inside: avoid; } caption { max-width: none; }
   .wide { display: block; } .narrow { display: none; }
   .pair { grid-template-columns: 1fr 1fr; gap: .6rem; break-inside: avoid; }
   .headline { grid-template-columns: repeat(4, 1fr); break-inside: avoid; }
@@ -111,3 +117,4 @@ pre { padding: .8rem 1rem; background: var(--soft); border: 1px solid var(--line
     summary { display: none; }
   }
 }
+"""

@@ -1,4 +1,10 @@
-{% set own = results.accuracy.own_clips[-1] %}
+"""The report's page. A Python file, since Flower ships no other text file with an app."""
+
+from __future__ import annotations
+
+from typing import Final
+
+TEMPLATE: Final = r"""{% set own = results.accuracy.own_clips[-1] %}
 {% set harmed = results.users_harmed[-1] %}
 {% set universal = last.universal %}
 {% set personal = last.personal %}
@@ -259,3 +265,4 @@
 <footer><p>{{ mark() }}Made by Mien from <code>results.json</code>. This page asks nothing of any server.</p></footer>
 </body>
 </html>
+"""
