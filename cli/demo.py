@@ -30,4 +30,5 @@ def command(
     results = run(settings, engine="grid", workers=os.cpu_count() or 1)
     folder = Path(out)
     print_results(results, folder)
-    output.print(f"Report: {(folder / 'report.html').resolve()}", highlight=False, soft_wrap=True)
+    report = (folder / "report.html").resolve()
+    output.print(f"Report: {report}", highlight=False, markup=False, soft_wrap=True)

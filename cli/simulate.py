@@ -14,6 +14,7 @@ import typer
 
 from cli.console import phase_bars, print_json
 from common.errors import UsageError
+from common.files import check_writable
 
 if TYPE_CHECKING:
     from simulations.settings import SimulationSettings
@@ -51,11 +52,15 @@ def run(settings: SimulationSettings, *, engine: str, workers: int) -> dict[str,
     """Run a simulation on an engine, with progress; returns its results.
 
     Raises:
-        UsageError: an unknown engine, or data that can't be used.
+        UsageError: an unknown engine, fewer than one worker, or data that can't be used.
         WorkError: the run failed.
     """
+    if settings.out:
+        check_writable(Path(settings.out))
     if engine not in ENGINES:
         raise UsageError(f"engine is {engine!r}, expected one of {', '.join(ENGINES)}")
+    if workers < 1:
+        raise UsageError(f"workers is {workers}, expected 0 (one per core) or more")
     with phase_bars() as watch:
         return (_grid if engine == "grid" else _ray)(settings, workers, watch)
 

@@ -21,10 +21,11 @@ def print_results(results: Mapping[str, Any], folder: Path | None) -> None:
         f"\n{kind}{results['source']}: {results['clients']} clients, protocol "
         f"{results['protocol']}, {results['head']} head, {results['rounds']} rounds",
         highlight=False,
+        markup=False,
     )
     output.print(accuracy_table(results))
     for line in notes(results, folder):
-        output.print(line, highlight=False, soft_wrap=True)
+        output.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def accuracy_table(results: Mapping[str, Any]) -> Table:

@@ -105,9 +105,9 @@ def make_clip_set(
 def save_clips(path: Path, clips: ClipSet) -> None:
     """Write clips to `path` (safetensors, mode 0600), wholly or not at all."""
     tensors: dict[str, npt.NDArray[np.generic]] = {
-        "frames": clips.frames,
-        "labels": clips.labels,
-        "lengths": clips.lengths,
+        "frames": np.ascontiguousarray(clips.frames),
+        "labels": np.ascontiguousarray(clips.labels),
+        "lengths": np.ascontiguousarray(clips.lengths),
     }
     metadata = {"clips": json.dumps({"names": clips.names, "users": clips.users})}
     write_atomically(path, save(tensors, metadata))

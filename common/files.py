@@ -6,6 +6,8 @@ import os
 import tempfile
 from pathlib import Path
 
+from common.errors import UsageError
+
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
 
@@ -15,6 +17,20 @@ def private_folder(path: Path) -> Path:
     path.mkdir(parents=True, exist_ok=True)
     path.chmod(PRIVATE_FOLDER)
     return path
+
+
+def check_writable(folder: Path) -> None:
+    """Make `folder` if it is missing and try a file in it, before hours of work go into one.
+
+    Raises:
+        UsageError: it can't be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UsageError(f"{folder}: can't be written to ({error.strerror})") from error
 
 
 def write_atomically(path: Path, content: bytes, *, mode: int = PRIVATE_FILE) -> None:

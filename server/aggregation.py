@@ -83,6 +83,8 @@ def step(
         past = state.histories[branch].remember(point, _flat(move, names), memory)
         arrays |= _unflat(_extrapolate(past), state.head.arrays, names)
         histories[branch] = past
+    if not all(np.isfinite(array).all() for array in arrays.values()):
+        raise WorkError(f"round {state.round} would make the head infinite; an update is too large")
     head = replace(state.head, arrays={**state.head.arrays, **arrays})
     return ServerState(head, state.round + 1, histories)
 

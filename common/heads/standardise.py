@@ -126,8 +126,7 @@ def coarse(reference: Reference) -> Reference:
     """What a device tells of its reference: spreads to a power of two, centres to half of that.
 
     Averages over devices stay accurate while one device's figures place its mean no better than
-    a handful of clips would. A feature that never varies has its centre rounded to 1/32 of its
-    size, so that no raw value passes.
+    a handful of clips would. A feature that never varies keeps less than 8 significant bits of its centre.
     """
     floor = np.abs(reference.centre) / 16
     grid = np.maximum(reference.spread, floor)

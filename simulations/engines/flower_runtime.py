@@ -53,7 +53,14 @@ def app_folder() -> Path:
     return folder
 
 
-def run_ray(settings: SimulationSettings, *, nodes: int, root: Path, watch: Watcher) -> None:
+def run_ray(
+    settings: SimulationSettings,
+    *,
+    nodes: int,
+    root: Path,
+    watch: Watcher,
+    database: Path | None = None,
+) -> None:
     """Run a whole simulation by `flwr run`; results lie in `settings.out`.
 
     Args:
@@ -61,6 +68,8 @@ def run_ray(settings: SimulationSettings, *, nodes: int, root: Path, watch: Watc
         nodes: SuperNodes to simulate.
         root: the simulation's folder, for its state and for progress.
         watch: told of progress.
+        database: file for the SuperLink's state, in which messages stay readable after the run;
+            None keeps them in memory.
 
     Raises:
         WorkError: the runtime did not start, or the run failed; ends with the run's last words.
@@ -68,13 +77,13 @@ def run_ray(settings: SimulationSettings, *, nodes: int, root: Path, watch: Watc
     config = settings.model_dump(by_alias=True) | {"state-root": str(root.resolve())}
     with (
         tempfile.TemporaryDirectory(prefix="mien-flower-") as scratch,
-        _superlink(Path(scratch)) as environment,
+        _superlink(Path(scratch), database) as environment,
     ):
         _await(environment, _submit(environment, config, nodes), root, watch)
 
 
 @contextmanager
-def _superlink(scratch: Path) -> Iterator[dict[str, str]]:
+def _superlink(scratch: Path, database: Path | None) -> Iterator[dict[str, str]]:
     """A SuperLink while the block runs; yields the environment for `flwr` commands."""
     home, neutral = scratch / "home", scratch / "empty"
     home.mkdir()
@@ -91,6 +100,7 @@ def _superlink(scratch: Path) -> Iterator[dict[str, str]]:
     command = [
         *(str(programs / "flower-superlink"), "--insecure", "--simulation"),
         *("--disable-runtime-dependency-installation", "--host", "127.0.0.1", "--port", str(port)),
+        *(("--database", str(database)) if database else ()),
     ]
     log = scratch / "superlink.log"
     with log.open("wb") as output:
@@ -127,13 +137,13 @@ def _await_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     raise WorkError(f"Flower's SuperLink did not start: {' '.join(words[-3:])}")
 
 
-def _end_session(process: subprocess.Popen[bytes]) -> None:
+def _end_session(process: subprocess.Popen[bytes], patience: float = STOP_SECONDS) -> None:
     """End the SuperLink and all that it started (they share its session), gently, then for sure."""
     members = _session(process.pid)
     for end in (signal.SIGTERM, signal.SIGKILL):
         for member in members:
             _signal(member, end)
-        deadline = time.monotonic() + STOP_SECONDS
+        deadline = time.monotonic() + patience
         while members and time.monotonic() < deadline:
             process.poll()
             members = [m for m in members if _alive(m)] or _session(process.pid)

@@ -13,7 +13,7 @@ from flwr.proto.message_pb2 import Message as MessageProto
 
 from client.store import DeviceFolder, DeviceSettings, Part
 from common.clips import ClipSet, make_clip_set
-from common.heads.specification import KINDS, REFERENCE_STAGE, HeadSpecification
+from common.heads.specification import REFERENCE_STAGE, HeadSpecification
 from common.heads.universal import UniversalHead, initial_head
 from common.messages import Request
 from common.paths import simulated_device
@@ -21,7 +21,6 @@ from common.settings import FederationPlan
 from server.flower_adapter import _message as message_of
 from simulations.engines.flower_grid import FIRST_NODE, FlowerGrid, answer_bytes
 
-__all__ = ["KINDS"]
 DIMENSION = 5
 
 

@@ -1,4 +1,4 @@
-"""The ledger's chain shows an edit, a removal, a cut and a swap, and nothing is added behind one."""
+"""The ledger's chain shows an edit, a removal, a cut, a swap; nothing is added behind one."""
 
 from __future__ import annotations
 

@@ -124,7 +124,9 @@ def test_the_same_request_gets_the_same_bytes(tmp_path: Path) -> None:
 
 def test_labels_only_reach_the_head_stage(tmp_path: Path) -> None:
     clips = made_up_clips()
-    other = ClipSet(clips.names, clips.users, clips.labels[::-1].copy(), clips.frames, clips.lengths)
+    other = ClipSet(
+        clips.names, clips.users, clips.labels[::-1].copy(), clips.frames, clips.lengths
+    )
     head = any_head(specification())
     assert reference_update(head, clips).payload == reference_update(head, other).payload
     one, two = (head_update(head, which, TRAINING, round=1) for which in (clips, other))

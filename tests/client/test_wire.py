@@ -6,13 +6,11 @@ planted values, and with it one fixed sentence.
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 import client.app
@@ -20,11 +18,11 @@ from client.flower_adapter import REFUSED_CODE, REFUSED_REASON, content_of
 from client.personal import PersonalHead
 from client.store import DeviceFolder, StoredPersonalHead
 from common.clips import ClipSet
-from common.heads.specification import KINDS, HEAD_STAGE, REFERENCE_STAGE
+from common.heads.specification import HEAD_STAGE, KINDS, REFERENCE_STAGE
 from common.heads.standardise import UserStatistics
 from common.messages import EVALUATE
 from common.update import HeadUpdate
-from common.wire import ARRAYS, NPY_KIND, NUMBERS, Expected, read_update, wire_reply
+from common.wire import ARRAYS, NUMBERS, Expected, read_update, wire_reply
 from tests.client import markers
 from tests.client.fakes import (
     DIMENSION,
@@ -37,9 +35,9 @@ from tests.client.fakes import (
     request,
     specification,
 )
+from tests.client.mutants import MUTANTS, Mutation, extra_record
 
 REFERENCE_AND_HEAD = (REFERENCE_STAGE, HEAD_STAGE)
-Mutation = Callable[[RecordDict], RecordDict]
 
 
 def planted_clips(where: str) -> ClipSet:
@@ -111,6 +109,16 @@ def test_an_update_holds_nothing_planted(tmp_path: Path, kind: str, stage: str, 
     assert len(list(folder.ledger.entries())) == 1
 
 
+@pytest.mark.parametrize("where", ["column", "all"])
+def test_without_rounding_a_reference_would_hold_what_is_planted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """The search sees through the real handler: a constant feature's centre is its value."""
+    planted_device(tmp_path, "logistic", where)
+    monkeypatch.setattr("client.training.coarse", lambda reference: reference)
+    assert markers.found(ask(tmp_path, request(specification(), REFERENCE_STAGE)))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_head_update_after_the_reference_holds_nothing_planted(tmp_path: Path, kind: str) -> None:
     planted_device(tmp_path, kind, "clip")
@@ -166,170 +174,6 @@ def ungated() -> ClientApp:
     app.train()(client.app.train)
     app.evaluate()(client.app.evaluate)
     return app
-
-
-def first_array(content: RecordDict) -> tuple[str, Array]:
-    return next(iter(content.array_records[ARRAYS].items()))
-
-
-def replace_first(content: RecordDict, **changes: object) -> RecordDict:
-    """The same reply with something else about its first array."""
-    name, old = first_array(content)
-    parts = {"dtype": old.dtype, "shape": old.shape, "stype": old.stype, "data": old.data}
-    content.array_records[ARRAYS][name] = Array(**{**parts, **changes})  # type: ignore[arg-type]
-    return content
-
-
-def npy(values: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, values, allow_pickle=False)
-    return buffer.getvalue()
-
-
-def planted(shape: tuple[int, ...], dtype: str) -> np.ndarray:
-    return np.full(shape, markers.NUMBER, dtype=dtype)
-
-
-def extra_record(content: RecordDict) -> RecordDict:
-    content["features"] = ArrayRecord({"frames": Array(planted((3, 2), "<f4"))})
-    return content
-
-
-def extra_array(content: RecordDict) -> RecordDict:
-    content.array_records[ARRAYS]["personal.weight"] = Array(
-        np.full((8, 5), markers.PERSONAL, dtype=np.float32)
-    )
-    return content
-
-
-def renamed_array(content: RecordDict) -> RecordDict:
-    name, array = first_array(content)
-    del content.array_records[ARRAYS][name]
-    content.array_records[ARRAYS][markers.USER] = array
-    return content
-
-
-def extra_number(content: RecordDict) -> RecordDict:
-    content.metric_records[NUMBERS]["loss"] = markers.NUMBER
-    return content
-
-
-def named_number(content: RecordDict) -> RecordDict:
-    content.metric_records[NUMBERS][markers.CLIP] = 1
-    return content
-
-
-def number_list(content: RecordDict) -> RecordDict:
-    content.metric_records[NUMBERS]["num-examples"] = [markers.NUMBER] * 3
-    return content
-
-
-def float_number(content: RecordDict) -> RecordDict:
-    content.metric_records[NUMBERS]["num-examples"] = markers.NUMBER
-    return content
-
-
-def extra_config(content: RecordDict) -> RecordDict:
-    content["note"] = ConfigRecord({"user": markers.USER, "clips": [markers.CLIP]})
-    return content
-
-
-def other_metrics(content: RecordDict) -> RecordDict:
-    content[markers.USER] = MetricRecord({"accuracy": 0.5})
-    return content
-
-
-def longer_header(content: RecordDict) -> RecordDict:
-    """A valid .npy file whose header has a remark between its dictionary and its end."""
-    data = first_array(content)[1].data
-    length = int.from_bytes(data[8:10], "little")
-    note = f" {markers.USER} {markers.NUMBER} ".encode()
-    header = data[10 : 10 + length].rstrip() + b" " + note + b"\n"
-    changed = data[:8] + len(header).to_bytes(2, "little") + header + data[10 + length :]
-    return replace_first(content, data=changed)
-
-
-def leading_bytes(content: RecordDict) -> RecordDict:
-    data = first_array(content)[1].data
-    return replace_first(content, data=planted((2,), "<f4").tobytes() + data)
-
-
-def trailing_bytes(content: RecordDict) -> RecordDict:
-    data = first_array(content)[1].data
-    return replace_first(content, data=data + planted((2,), "<f8").tobytes())
-
-
-def wrong_dtype(content: RecordDict) -> RecordDict:
-    shape = first_array(content)[1].shape
-    return replace_first(content, dtype="float64", data=npy(planted(shape, "<f8")))
-
-
-def hidden_dtype(content: RecordDict) -> RecordDict:
-    """Declared as float32, sent as float64."""
-    shape = first_array(content)[1].shape
-    return replace_first(content, data=npy(planted(shape, "<f8")))
-
-
-def big_endian(content: RecordDict) -> RecordDict:
-    shape = first_array(content)[1].shape
-    return replace_first(content, data=npy(planted(shape, ">f4")))
-
-
-def column_order(content: RecordDict) -> RecordDict:
-    """Legal values, but in the order of columns: an encoding of its own."""
-    name, old = list(content.array_records[ARRAYS].items())[-1]
-    values = np.asfortranarray(planted((8, 5), "<f4"))
-    content.array_records[ARRAYS][name] = Array("float32", old.shape, NPY_KIND, npy(values))
-    return content
-
-
-def larger_array(content: RecordDict) -> RecordDict:
-    return replace_first(content, shape=(64, 5), data=npy(planted((64, 5), "<f4")))
-
-
-def not_finite(content: RecordDict) -> RecordDict:
-    shape = first_array(content)[1].shape
-    values = np.full(int(np.prod(shape)), np.frombuffer(markers.NAN_BYTES, "<u4")[0], "<u4")
-    return replace_first(content, data=npy(values.view("<f4").reshape(shape)))
-
-
-def other_kind(content: RecordDict) -> RecordDict:
-    return replace_first(content, stype=f"{NPY_KIND} {markers.USER}")
-
-
-def other_declaration(content: RecordDict) -> RecordDict:
-    return replace_first(content, dtype=f"float32 {markers.CLIP}")
-
-
-def raw_clips(content: RecordDict) -> RecordDict:
-    del content[NUMBERS]
-    content[ARRAYS] = ArrayRecord({"frames": Array(planted((9, 5), "<f4"))})
-    return content
-
-
-MUTANTS: tuple[Mutation, ...] = (
-    extra_record,
-    extra_array,
-    renamed_array,
-    extra_number,
-    named_number,
-    number_list,
-    float_number,
-    extra_config,
-    other_metrics,
-    longer_header,
-    leading_bytes,
-    trailing_bytes,
-    wrong_dtype,
-    hidden_dtype,
-    big_endian,
-    column_order,
-    larger_array,
-    not_finite,
-    other_kind,
-    other_declaration,
-    raw_clips,
-)
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)

@@ -10,8 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import WorkError
-from common.heads.specification import BRANCHES, HEAD_STAGE, KINDS, REFERENCE_STAGE
-from common.heads.specification import HeadSpecification
+from common.heads.specification import (
+    BRANCHES,
+    HEAD_STAGE,
+    KINDS,
+    REFERENCE_STAGE,
+    HeadSpecification,
+)
 from common.heads.universal import UniversalHead, initial_head
 from server.aggregation import ServerState, average, initial_state, step
 from tests.server.fakes import SPECIFICATION, update

@@ -22,7 +22,6 @@ from server.flower_adapter import FlowerFleet
 from tests.server.fakes import SPECIFICATION, FakeGrid, Node, plan, update
 
 
-
 @pytest.fixture(autouse=True)
 def in_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """Flower's messages ask the process which task of which run it is."""
@@ -50,7 +49,9 @@ def broken(message: Message) -> Message:
     return Message(Error(2, "why is not the server's business"), reply_to=message)
 
 
-def ask(grid: FakeGrid, *, devices: int = 0, timeout: float = 5.0, request: Request = REQUEST) -> Replies:
+def ask(
+    grid: FakeGrid, *, devices: int = 0, timeout: float = 5.0, request: Request = REQUEST
+) -> Replies:
     return FlowerFleet(grid, devices=devices, timeout=timeout, poll=0.001).ask(request)
 
 

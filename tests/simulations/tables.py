@@ -14,7 +14,12 @@ FEATURES = 4
 
 
 def write_table(
-    path: Path, *, users: tuple[str, ...] = USERS, expressions: int = 4, each: int = 4, seed: int = 0
+    path: Path,
+    *,
+    users: tuple[str, ...] = USERS,
+    expressions: int = 4,
+    each: int = 4,
+    seed: int = 0,
 ) -> Path:
     """Users with clips of a few expressions: a point per expression, an offset per user, noise."""
     chooser = np.random.default_rng(seed)

@@ -171,7 +171,10 @@ def test_the_same_seed_gives_the_same_results(results: Results, folder: Path) ->
     assert without_time(again) == without_time(results)
 
 
-def test_two_workers_give_the_same_results_as_one(results: Results, folder: Path) -> None:
+def test_two_workers_give_the_same_results_as_one(
+    results: Results, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
     shared = run(settings_of(folder), engine="grid", workers=2)
     assert without_time(shared) == without_time(results)
 

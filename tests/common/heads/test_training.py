@@ -139,6 +139,30 @@ def test_one_step_of_gradient_descent_by_hand() -> None:
     np.testing.assert_allclose(found["bias"], -step * residual.mean(axis=0), atol=1e-12)
 
 
+@pytest.mark.parametrize("kind", KINDS[1:])
+def test_attention_kinds_take_the_steps_of_adam(kind: str) -> None:
+    """Kingma and Ba 2015, algorithm 1, with the usual constants, in NumPy."""
+    (batch, labels), rate, epochs = problem(kind), 0.02, 4
+    values = random_values(kind, DIMENSION, np.random.default_rng(3))
+    point = {name: value.copy() for name, value in values.items()}
+    first = {name: np.zeros_like(value) for name, value in values.items()}
+    second = {name: np.zeros_like(value) for name, value in values.items()}
+    for step in range(1, epochs + 1):
+        leaves = {name: value.requires_grad_(True) for name, value in tensors(point).items()}
+        objective(kind, leaves, batch, labels, L2).backward()
+        for name, leaf in leaves.items():
+            assert leaf.grad is not None
+            gradient = leaf.grad.numpy()
+            first[name] = 0.9 * first[name] + 0.1 * gradient
+            second[name] = 0.999 * second[name] + 0.001 * gradient**2
+            mean, square = first[name] / (1 - 0.9**step), second[name] / (1 - 0.999**step)
+            point[name] = point[name] - rate * mean / (np.sqrt(square) + 1e-8)
+    settings = settings_for(kind, epochs=epochs, rate=rate)
+    found = train_branch(kind, tensors(values), batch, labels, settings)
+    for name, value in point.items():
+        np.testing.assert_allclose(found[name].numpy(), value, rtol=1e-7, atol=1e-9)
+
+
 def test_a_step_does_not_depend_on_padding() -> None:
     """The mean squared norm is over frames, not over the padded box."""
     batch, labels = problem("logistic")

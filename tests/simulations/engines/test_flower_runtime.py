@@ -1,0 +1,195 @@
+"""Flower's own simulation runtime: same numbers, no leak, no failure that looks like success."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.errors import WorkError
+from common.heads.specification import KINDS
+from simulations.engines.flower_runtime import _end_session, app_folder, run_ray
+from simulations.settings import SimulationSettings, parse_settings
+from simulations.watching import unwatched
+from tests.simulations.tables import write_table
+
+MARKER = 1234.5678
+USER = "zz-planted-user-zz"
+
+
+def settings_for(folder: Path, **values: Any) -> SimulationSettings:
+    table = write_table(folder / "table.csv")
+    chosen = {"features": str(table), "rounds": 3, "l2": 0.01, "draws": 2, "user-folds": 2}
+    return parse_settings({**chosen, **values, "out": str(folder / "out")})
+
+
+def results(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "out" / "results.json").read_text())
+    return {
+        key: value for key, value in found.items() if key not in ("seconds", "command", "commit")
+    }
+
+
+def mien(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(Path(sys.executable).parent / "mien"), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=400,
+        env={**os.environ, **environment},
+    )
+
+
+def without_time(text: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(text)
+    return {k: v for k, v in found.items() if k not in ("seconds", "command", "commit")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_ray_gives_what_grid_gives(tmp_path: Path, kind: str) -> None:
+    table = write_table(tmp_path / "table.csv")
+    common = ["simulate", "--features", str(table), "--rounds", "3", "--l2", "0.01", "--json"]
+    common += ["--draws", "2", "--user-folds", "2", "--head", kind]
+    ray, grid = mien(*common, "--engine", "ray"), mien(*common, "--engine", "grid")
+    assert ray.returncode == 0, ray.stderr
+    assert without_time(ray.stdout) == without_time(grid.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_marker_in_anything_the_superlink_kept(tmp_path: Path, kind: str) -> None:
+    """The SuperLink's database keeps every message readable: the wire, as a server sees it."""
+    settings = settings_for(tmp_path, head=kind)
+    table = Path(settings.features)
+    rows = table.read_text().replace("Ada", USER).splitlines()
+    rows = [rows[0] + ",planted", *(f"{row},{MARKER}" for row in rows[1:])]
+    table.write_text("\n".join(rows) + "\n")
+    database = tmp_path / "superlink.db"
+    run_ray(settings, nodes=3, root=tmp_path / "state", watch=unwatched, database=database)
+    kept = b"".join(path.read_bytes() for path in tmp_path.glob("superlink.db*"))
+    assert kept.count(b"\x93NUMPY") > 20, "the database shows no messages, so it proves nothing"
+    for pattern in patterns():
+        assert pattern not in kept
+
+
+def patterns() -> list[bytes]:
+    root = MARKER**0.5
+    numbers = [
+        struct.pack(code, value) for code in ("<f", ">f", "<d", ">d") for value in (MARKER, root)
+    ]
+    return [*numbers, str(MARKER).encode(), USER.encode(), USER.encode("utf-16-le")]
+
+
+@pytest.mark.slow
+def test_a_failed_run_is_seen_as_failed(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path)
+    Path(settings.features).write_text("clip\n")
+    with pytest.raises(WorkError, match=r"finished:failed.*no feature column"):
+        run_ray(settings, nodes=2, root=tmp_path / "state", watch=unwatched)
+
+
+@pytest.mark.slow
+def test_bare_flwr_run_gives_what_mien_simulate_gives(tmp_path: Path) -> None:
+    """The README's commands, in a copy of the checkout, with a home and ports of their own."""
+    home, cache = tmp_path / "flwr", tmp_path / "cache"
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "FLWR_TELEMETRY_ENABLED": "0",
+        "FLWR_DISABLE_UPDATE_CHECK": "1",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
+        "FLWR_HOME": str(home),
+        "XDG_CACHE_HOME": str(cache),
+        "FLWR_LOCAL_SUPERLINK_HTTP_API_PORT": "39391",
+        "FLWR_LOCAL_CONTROL_API_PORT": "39393",
+    }
+    try:
+        done = subprocess.run(
+            ["flwr", "run", ".", "--stream", "--run-config", "actors=3 rounds=4"],
+            cwd=app_folder(),
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=500,
+            check=False,
+        )
+        assert "results and report:" in done.stdout, done.stdout[-2000:] + done.stderr[-2000:]
+    finally:
+        end_superlink_of(home)
+    bare = cache / "mien" / "flower-simulation" / "results" / "results.json"
+    ray = mien(
+        "simulate",
+        "--engine",
+        "ray",
+        "--actors",
+        "3",
+        "--rounds",
+        "4",
+        "--json",
+        XDG_CACHE_HOME=str(cache),
+    )
+    assert ray.returncode == 0, ray.stderr
+    assert without_time(bare.read_text()) == without_time(ray.stdout)
+
+
+def end_superlink_of(home: Path) -> None:
+    """End the SuperLink that `flwr run` left behind: the process whose command names our home."""
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            command = (entry / "cmdline").read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        if "flower-superlink" in command and str(home) in command:
+            os.kill(int(entry.name), 15)
+
+
+def test_the_end_of_a_session_leaves_no_process(tmp_path: Path) -> None:
+    """Children that ignore SIGTERM, or left their parent, are ended too."""
+    script = "trap '' TERM; (trap '' TERM; sleep 300 & echo $! > child; wait) & sleep 300"
+    process = subprocess.Popen(["sh", "-c", script], cwd=tmp_path, start_new_session=True)
+    deadline = time.monotonic() + 20
+    while not (tmp_path / "child").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    child = int((tmp_path / "child").read_text())
+    _end_session(process, patience=0.3)
+    stat = Path(f"/proc/{child}/stat")
+    assert not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def in_empty_network(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    inside = 'ip link set lo up 2>/dev/null; exec "$0" "$@"'
+    return subprocess.run(
+        ["unshare", "-n", "sh", "-c", inside, *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=800,
+        env={**os.environ, **environment},
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["grid", "ray"])
+def test_everything_works_without_any_network(tmp_path: Path, engine: str) -> None:
+    if not (shutil.which("unshare") and shutil.which("ip")) or in_empty_network("true").returncode:
+        pytest.skip("network namespaces can't be made here (needs root, unshare and ip)")
+    program = str(Path(sys.executable).parent / "mien")
+    done = in_empty_network(
+        *(program, "simulate", "--actors", "3", "--rounds", "3", "--engine", engine),
+        *("--out", str(tmp_path / "out")),
+        XDG_CACHE_HOME=str(tmp_path / "cache"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "report.html").is_file()
