@@ -126,7 +126,8 @@ def coarse(reference: Reference) -> Reference:
     """What a device tells of its reference: spreads to a power of two, centres to half of that.
 
     Averages over devices stay accurate while one device's figures place its mean no better than
-    a handful of clips would. A feature that never varies keeps less than 8 significant bits of its centre.
+    a handful of clips would. A feature that never varies keeps less than 8 significant bits of
+    its centre.
     """
     floor = np.abs(reference.centre) / 16
     grid = np.maximum(reference.spread, floor)

@@ -31,7 +31,7 @@ from common.video.decode import ClipError
 from common.video.extract import ClipFeatures, extract
 from common.video.faces import Detector, MtcnnDetector
 from simulations.data.cache import FeatureCache, feature_key
-from simulations.data.ravdess_tree import FoundClip, LeftOut, RavdessTree, find_clips
+from simulations.data.ravdess_tree import FoundClip, LeftOut, RavdessTree
 from simulations.data.workers import run_in_processes
 
 DEFAULT_CACHE: Final = Path(".cache/features")
@@ -77,48 +77,6 @@ def open_tools(backbone: str) -> Tools:
     return Tools(load(backbone), MtcnnDetector())
 
 
-def extract_tree(
-    root: Path,
-    *,
-    backbone: str = DEFAULT_BACKBONE,
-    cache: Path = DEFAULT_CACHE,
-    workers: int = 1,
-    every: int = 1,
-    max_frames: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
-    make_tools: Callable[[str], Tools] = open_tools,
-) -> ClipTable:
-    """Clip features of all RAVDESS clips below `root`.
-
-    A clip that fails is left out with its name and reason, and the run goes on.  Only successes
-    are cached; a damaged cache file is made anew.
-
-    Args:
-        root: the folder RAVDESS was unpacked into.
-        backbone: id of the backbone.
-        cache: folder of the cache, made where missing.
-        workers: processes, at least 1; with 1 the work is done in this process.
-        every: take every k-th frame, k at least 1.
-        max_frames: look at no more than so many frames of a clip.
-        progress: called after each clip with (clips done, clips in all).
-        make_tools: makes detector and backbone from the id; importable where workers > 1.
-
-    Raises:
-        UsageError: `root` is no folder or holds no clip, or an argument is out of range.
-        WorkError: no clip could be used, or worker processes cannot run.
-    """
-    return extract_clips(
-        find_clips(root),
-        backbone=backbone,
-        cache=cache,
-        workers=workers,
-        every=every,
-        max_frames=max_frames,
-        progress=progress,
-        make_tools=make_tools,
-    )
-
-
 def extract_clips(
     tree: RavdessTree,
     *,
@@ -130,7 +88,25 @@ def extract_clips(
     progress: Callable[[int, int], None] | None = None,
     make_tools: Callable[[str], Tools] = open_tools,
 ) -> ClipTable:
-    """As `extract_tree`, of clips that were found before."""
+    """Clip features of all clips of a tree, see `find_clips`.
+
+    A clip that fails is left out with its name and reason, and the run goes on.  Only successes
+    are cached; a damaged cache file is made anew.
+
+    Args:
+        tree: the clips that were found.
+        backbone: id of the backbone.
+        cache: folder of the cache, made where missing.
+        workers: processes, at least 1; with 1 the work is done in this process.
+        every: take every k-th frame, k at least 1.
+        max_frames: look at no more than so many frames of a clip.
+        progress: called after each clip with (clips done, clips in all).
+        make_tools: makes detector and backbone from the id; importable where workers > 1.
+
+    Raises:
+        UsageError: an argument is out of range.
+        WorkError: no clip could be used, or worker processes cannot run.
+    """
     if workers < 1:
         raise UsageError(f"workers is {workers}; give at least 1")
     spec = feature_spec(backbone_record(backbone))

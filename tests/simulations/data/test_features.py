@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from common.errors import UsageError, WorkError
-from simulations.data.features import FAILED, WORKER_DIED, ClipTable, extract_tree
+from simulations.data.features import FAILED, WORKER_DIED, ClipTable, extract_clips
+from simulations.data.ravdess_tree import find_clips
 from tests.common.video.clips import SIZE, write_video
 from tests.simulations.data.fakes import (
     BACKBONE,
@@ -33,7 +34,7 @@ def cache(tmp_path: Path) -> Path:
 
 def run(tree: Path, cache: Path, **options: object) -> ClipTable:
     options = {"make_tools": counted_tools, **options}
-    return extract_tree(tree, cache=cache, **options)  # type: ignore[arg-type]
+    return extract_clips(find_clips(tree), cache=cache, **options)  # type: ignore[arg-type]
 
 
 def left_out(table: ClipTable) -> dict[str, str]:
@@ -211,6 +212,6 @@ def test_real_clip_in_a_tree(tmp_path: Path, cache: Path) -> None:
     folder = tmp_path / "real" / "Actor_19"
     folder.mkdir(parents=True)
     (folder / f"{name}.mp4").symlink_to(shared_video(f"{name}.mp4"))
-    table = extract_tree(tmp_path / "real", cache=cache, every=20)
+    table = extract_clips(find_clips(tmp_path / "real"), cache=cache, every=20)
     assert [str(clip) for clip in table.clips] == [name]
     assert table.features[0].shape == (7, 128)

@@ -180,16 +180,34 @@ def in_empty_network(*command: str, **environment: str) -> subprocess.CompletedP
     )
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("engine", ["grid", "ray"])
-def test_everything_works_without_any_network(tmp_path: Path, engine: str) -> None:
+def need_empty_network() -> None:
     if not (shutil.which("unshare") and shutil.which("ip")) or in_empty_network("true").returncode:
         pytest.skip("network namespaces can't be made here (needs root, unshare and ip)")
+
+
+@pytest.mark.slow
+def test_the_demo_needs_no_network_and_shows_what_it_promises(tmp_path: Path) -> None:
+    need_empty_network()
     program = str(Path(sys.executable).parent / "mien")
     done = in_empty_network(
-        *(program, "simulate", "--actors", "3", "--rounds", "3", "--engine", engine),
+        *(program, "demo", "--out", str(tmp_path / "out")), XDG_CACHE_HOME=str(tmp_path / "cache")
+    )
+    assert done.returncode == 0, done.stderr
+    assert str(tmp_path / "out" / "report.html") in done.stdout
+    found = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert found["synthetic"] is True
+    assert found["left_out"] == []
+    assert all(value > found["accuracy"]["universal"] for value in found["accuracy"]["personal"])
+
+
+@pytest.mark.slow
+def test_flowers_runtime_needs_no_network(tmp_path: Path) -> None:
+    need_empty_network()
+    table = write_table(tmp_path / "table.csv")
+    done = in_empty_network(
+        str(Path(sys.executable).parent / "mien"),
+        *("simulate", "--features", str(table), "--rounds", "3", "--engine", "ray"),
         *("--out", str(tmp_path / "out")),
-        XDG_CACHE_HOME=str(tmp_path / "cache"),
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "report.html").is_file()
