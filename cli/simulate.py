@@ -88,7 +88,10 @@ def _ray(settings: SimulationSettings, workers: int, watch: Watcher) -> dict[str
     from simulations.sources import load_source
 
     source = load_source(settings, workers=workers, watch=watch)
-    paths = {name: getattr(settings, name) for name in ("features", "data", "out", "state_root")}
+    paths = {
+        name: getattr(settings, name)
+        for name in ("features", "data", "out", "record", "state_root")
+    }
     absolute = {name: str(Path(path).resolve()) if path else "" for name, path in paths.items()}
     with tempfile.TemporaryDirectory(prefix="mien-ray-") as scratch:
         root = Path(absolute["state_root"] or f"{scratch}/state")

@@ -78,7 +78,9 @@ def notes(results: Mapping[str, Any], folder: Path | None) -> list[str]:
     stream = results["resting_stream"]
     sent = sum(entry["bytes"] for entry in results["transmitted"])
     lines = [
-        "clips: own labelled clips per expression. Intervals are over users.",
+        "clips: own labelled clips per expression. Intervals are over users. All rows but "
+        "'no statistics' also use the mean and spread of all of a user's adaptation clips, "
+        "without their labels.",
         f"Users whose personal head is below their universal one: {harmed} own clips.",
         "User statistics from clips that are 80 % neutral or calm: universal "
         f"{_percent(stream['universal'])}, without normalisation "

@@ -37,7 +37,8 @@ def device_folder(message: Message, context: Context) -> DeviceFolder:
 
     A deployed device names it in its node configuration (`state-dir`), and no message can change
     that. In a simulation a node may stand for several devices: the message says which, and the
-    folder lies under the run's `state-root`.
+    folder lies under the run's `state-root`. Only a simulation's runtime gives a node its
+    partition; a deployed node without `state-dir` is refused.
 
     Raises:
         WorkError: a simulated device is not named by a number.
@@ -45,6 +46,8 @@ def device_folder(message: Message, context: Context) -> DeviceFolder:
     configured = context.node_config.get("state-dir")
     if configured is not None:
         return DeviceFolder(Path(str(configured)))
+    if "partition-id" not in context.node_config:
+        raise WorkError("this node is no simulated one, and its node-config has no state-dir")
     records = message.content.config_records
     device = records["config"].get("device") if "config" in records else None
     if type(device) is not int or device < 0:

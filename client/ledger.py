@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -16,7 +17,11 @@ START = "0" * 64
 
 
 class LedgerBroken(WorkError):
-    """The ledger was changed or cut since it was written; nothing may leave meanwhile."""
+    """An entry was changed, removed from among the others or cut short.
+
+    Appending checks the last entry, `entries` the whole chain. Whole entries cut off at the end
+    leave a valid chain: only a count kept elsewhere would show them.
+    """
 
 
 class Ledger:
@@ -32,11 +37,11 @@ class Ledger:
             LedgerBroken: the last entry can't be read or its hash is wrong.
             OSError: the disk is full or the file not writable; then nothing may leave either.
         """
-        linked = {**entry, "previous": self._last_hash()}
-        line = json.dumps({**linked, "hash": _hash(linked)}, sort_keys=True) + "\n"
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, PRIVATE_FILE)
         with os.fdopen(descriptor, "a", encoding="utf-8") as file:
-            file.write(line)
+            fcntl.flock(file, fcntl.LOCK_EX)  # two processes of a device must not fork the chain
+            linked = {**entry, "previous": self._last_hash()}
+            file.write(json.dumps({**linked, "hash": _hash(linked)}, sort_keys=True) + "\n")
             file.flush()
             os.fsync(file.fileno())
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
@@ -17,10 +19,12 @@ def main(grid: Grid, context: Context) -> None:
     """Wait for the devices, run every federation of the plan, keep heads and rounds on disk."""
     root = simulation_folder(str(context.run_config.get("state-root", "")))
     plan = load_plan(root / "plan.json")
+    record = str(context.run_config.get("record", ""))
     fleet = FlowerFleet(
         grid,
         devices=plan.devices,
         timeout=float(context.run_config.get("timeout", 600.0)),
         poll=float(context.run_config.get("poll", 0.02)),
+        record=Path(record) if record else None,
     )
     run_plan(fleet, plan, root / "server")

@@ -58,16 +58,19 @@ def run_federation(
     specification: HeadSpecification,
     plan: FederationPlan,
     on_round: Callable[[RoundRecord], None],
+    *,
+    strict: bool = False,
 ) -> UniversalHead:
     """Round 0 (reference), `plan.rounds` head rounds, then the held-out devices' own test.
 
     Raises:
-        WorkError: a round brought no update at all, or a device failed its own test.
+        WorkError: a round brought no update at all, a device failed its own test, or, if `strict`
+            (simulations: a lost device would change their numbers unseen), any device failed.
     """
     state = initial_state(initial_head(specification, plan.seed))
-    state = _round(fleet, state, plan, REFERENCE_STAGE, on_round)
+    state = _round(fleet, state, plan, REFERENCE_STAGE, on_round, strict)
     for _ in range(plan.rounds):
-        state = _round(fleet, state, plan, HEAD_STAGE, on_round)
+        state = _round(fleet, state, plan, HEAD_STAGE, on_round, strict)
     if plan.evaluate:
         replies = fleet.ask(Request(plan, EVALUATE, state.round, state.head))
         if replies.failures:
@@ -84,8 +87,11 @@ def _round(
     plan: FederationPlan,
     stage: str,
     on_round: Callable[[RoundRecord], None],
+    strict: bool,
 ) -> ServerState:
     replies = fleet.ask(Request(plan, stage, state.round, state.head))
+    if strict and replies.failures:
+        raise WorkError(f"round {state.round} of {plan.name} failed: {replies.failures[0]}")
     if not replies.updates:
         reason = replies.failures[0] if replies.failures else "all devices declined"
         raise WorkError(f"round {state.round} of {plan.name} brought no update: {reason}")

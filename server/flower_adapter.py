@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
-from flwr.common.serde import recorddict_to_proto
+from flwr.common.serde import message_to_proto, recorddict_to_proto
 from flwr.serverapp import Grid
 
 from common.errors import WorkError
+from common.files import write_atomically
 from common.messages import EVALUATE, Request
 from common.update import HeadUpdate
 from common.wire import ARRAYS, NPY_KIND, Expected, encode_array, read_update, wire_reply
@@ -28,9 +30,14 @@ class FlowerFleet:
         devices: number of simulated devices; 0 in a deployment.
         timeout: seconds to wait for the first node, and for the replies to one request.
         poll: seconds between looks.
+        record: folder that every reply is written to as it came, in Flower's bytes; None keeps
+            none.
     """
 
-    def __init__(self, grid: Grid, *, devices: int, timeout: float, poll: float) -> None:
+    def __init__(
+        self, grid: Grid, *, devices: int, timeout: float, poll: float, record: Path | None = None
+    ) -> None:
+        self._record = record
         self._grid = grid
         self._devices = devices
         self._timeout = timeout
@@ -40,6 +47,8 @@ class FlowerFleet:
         """Send one request to every device, and collect the answers."""
         messages = self._messages(request)
         replies = self._exchange(messages)
+        if self._record:
+            keep_replies(self._record, request, replies)
         missing = len(messages) - len(replies)
         updates: list[HeadUpdate] = []
         failures = [f"{missing} device(s) did not answer in time"] if missing else []
@@ -87,6 +96,14 @@ class FlowerFleet:
             if not arrived:
                 time.sleep(self._poll)
         return replies
+
+
+def keep_replies(folder: Path, request: Request, replies: Sequence[Message]) -> None:
+    """Write replies to `folder`, one file (0600) each, named by federation, stage and round."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, reply in enumerate(replies):
+        name = f"{request.plan.name}-{request.stage}-{request.round}-{number}.bin"
+        write_atomically(folder / name, message_to_proto(reply).SerializeToString())
 
 
 def _message(request: Request, node: int, address: dict[str, int]) -> Message:

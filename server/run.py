@@ -58,7 +58,9 @@ def run_plan(fleet: Fleet, plan: ServerPlan, folder: Path) -> None:
     private_folder(folder)
     rounds: list[RoundRecord] = []
     for federation in plan.federations:
-        head = run_federation(fleet, plan.specification, federation, rounds.append)
+        head = run_federation(
+            fleet, plan.specification, federation, rounds.append, strict=plan.devices > 0
+        )
         save_head(folder / f"{federation.name}.safetensors", head)
     save_rounds(folder / "rounds.json", rounds)
 

@@ -13,9 +13,11 @@ from pathlib import Path
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
+from common.errors import WorkError
 from common.files import write_atomically
 from common.paths import simulation_folder
 from server.app import main as federate
+from simulations.devices import with_device_error
 from simulations.output import write_output
 from simulations.settings import parse_settings
 from simulations.simulate import command_line, finish, locked, prepare
@@ -54,7 +56,10 @@ def main(grid: Grid, context: Context) -> None:
         watch = ProgressFile(root / PROGRESS_FILE)
         source = load_source(settings, workers=os.cpu_count() or 1, watch=watch)
         prepared = prepare(settings, source, root, watch)
-        federate(grid, context)
+        try:
+            federate(grid, context)
+        except WorkError as error:
+            raise with_device_error(root, error) from error
         results = finish(prepared, command_line(settings), started, watch)
         folder = Path(settings.out) if settings.out else root / "results"
         report = write_output(folder, results)

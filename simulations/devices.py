@@ -7,6 +7,7 @@ from pathlib import Path
 
 from client.store import DeviceFolder, DeviceSettings, Part
 from common.clips import ClipSet
+from common.errors import WorkError
 from common.heads.specification import HeadSpecification
 from common.paths import simulated_device
 from simulations.protocols import Protocol, Split
@@ -54,3 +55,15 @@ def _part(split: Split, place: Mapping[str, int], choice: Choice) -> Part:
         strength=choice.strength,
         scale=choice.scale,
     )
+
+
+def with_device_error(root: Path, error: WorkError) -> WorkError:
+    """The error with the newest line of a device's own error log, where there is one.
+
+    Only a simulation may read it: there the researcher owns the devices' folders.
+    """
+    for log in sorted(root.glob("devices/*/errors.log")):
+        lines = log.read_text(encoding="utf-8").strip().splitlines()
+        if lines:
+            return WorkError(f"{error}; device {log.parent.name} says: {lines[-1]}")
+    return error

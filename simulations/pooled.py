@@ -1,4 +1,7 @@
-"""Universal heads from pooled data: the ceiling that a federation is held against.
+"""Universal heads from pooled data: what a federation is held against.
+
+For the logistic head, which is convex, it is the ceiling of the objective; attention heads may
+stop elsewhere.
 
 A simulation has all clips on one machine; a real fleet does not, and nothing here runs there.
 """

@@ -29,6 +29,7 @@ PERSONAL_CANDIDATES = tuple(
     for scale in (1.0, 0.75)
 )
 OWN_CLIPS = (1, 2, 4)
+FEWEST_FOLDS = 3
 
 Scores = dict[str, dict[str, list[float]]]
 
@@ -70,7 +71,7 @@ def choose(
         progress: told (done, total) trainings.
     """
     federations = sorted(protocol.held_out)
-    if len(federations) < 3:
+    if len(federations) < FEWEST_FOLDS:
         return dict.fromkeys(federations, Choice(l2 or 0.01, 1.0, 1.0))
     candidates = (l2,) if l2 > 0 else L2_CANDIDATES
     pairs = list(combinations(federations, 2))

@@ -57,7 +57,9 @@ class SimulationSettings(BaseModel):
         description="rounds the server's acceleration looks back; 0 is plain FedAvg",
     )
     l2: float = Field(
-        0.0, ge=0, description="regularisation; 0 chooses it on training users, fold by fold"
+        0.0,
+        ge=0,
+        description="regularisation; 0 chooses it on training users (0.01 under 3 folds)",
     )
     user_folds: int = Field(
         6, ge=2, le=10_000, description="folds of users under by-take; at most one per user"
@@ -69,6 +71,7 @@ class SimulationSettings(BaseModel):
     timeout: float = Field(600.0, gt=0, description="seconds to wait for devices and their replies")
     poll: float = Field(0.02, gt=0, description="seconds between looks for replies")
     out: str = Field("", description="folder for results.json and report.html")
+    record: str = Field("", description="folder for every reply as the server got it, in bytes")
     state_root: str = Field(
         "", description="folder of the simulated devices; empty is a temporary or default one"
     )

@@ -11,16 +11,18 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 
 from client.evaluation import view
 from client.store import DeviceFolder
+from client.training import FEWEST_CLIPS
 from common.clips import ClipSet
 from common.errors import UsageError
 from common.files import private_folder
@@ -34,7 +36,7 @@ from simulations.pooled import pooled_head
 from simulations.protocols import Protocol as SplitProtocol
 from simulations.protocols import make_protocol
 from simulations.results import SCHEMA, summarise
-from simulations.selection import Choice, choose
+from simulations.selection import FEWEST_FOLDS, Choice, choose
 from simulations.settings import SimulationSettings
 from simulations.sources import Source
 from simulations.watching import Watcher
@@ -44,7 +46,7 @@ LOGISTIC_RATE, LOGISTIC_EPOCHS = 20.0, 1
 ATTENTION_RATE, ATTENTION_EPOCHS = 0.02, 5
 LOCK_FILE = "mien-simulation.lock"
 LEFT_BEHIND = ("devices", "server")
-VERSIONS = ("flwr", "torch", "numpy", "scipy", "scikit-learn")
+VERSIONS = ("flwr", "torch", "numpy", "scipy", "av", "opencv-python-headless", "facenet-pytorch")
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ def prepare(settings: SimulationSettings, source: Source, root: Path, watch: Wat
         pooling=settings.pooling,
         key_dimension=settings.key_dimension,
     )
+    _check_training_clips(clips, protocol)
     choices = choose(
         specification,
         clips,
@@ -97,6 +100,22 @@ def prepare(settings: SimulationSettings, source: Source, root: Path, watch: Wat
     return Prepared(
         settings, source, protocol, specification, choices, own_clips, tuple(users), root
     )
+
+
+def _check_training_clips(clips: ClipSet, protocol: SplitProtocol) -> None:
+    """Each federation needs a user whose device has enough clips to take part.
+
+    Raises:
+        UsageError: a federation has none.
+    """
+    counts = Counter(clips.users)
+    for federation, out in protocol.held_out.items():
+        training = [count for user, count in counts.items() if user not in out]
+        if max(training, default=0) < FEWEST_CLIPS:
+            raise UsageError(
+                f"{federation} has no training user with {FEWEST_CLIPS} clips or more, and a "
+                "device with fewer takes no part; add clips"
+            )
 
 
 def _plan(settings: SimulationSettings, name: str, choice: Choice) -> FederationPlan:
@@ -161,6 +180,7 @@ def finish(prepared: Prepared, command: str, started: float, watch: Watcher) -> 
         "clients": len(prepared.users),
         "rounds": prepared.settings.rounds,
         **summarise(by_user, prepared.own_clips, seed=prepared.settings.seed),
+        "chosen_on_training_users": len(prepared.protocol.held_out) >= FEWEST_FOLDS,
         "chosen": {
             name: {"l2": c.l2, "strength": c.strength, "scale": c.scale}
             for name, c in prepared.choices.items()
@@ -221,8 +241,7 @@ def locked(root: Path) -> Iterator[None]:
             f"{root}: has a folder {' or '.join(LEFT_BEHIND)} that no simulation made; "
             "set state-root to a folder of its own"
         )
-    private_folder(root)
-    with mark.open("w", encoding="utf-8") as file:
+    with _open_mark(mark) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -230,14 +249,26 @@ def locked(root: Path) -> Iterator[None]:
                 f"{root}: another simulation is using this folder; wait, or set state-root"
             ) from error
         for name in LEFT_BEHIND:
-            shutil.rmtree(root / name, ignore_errors=True)
+            if (root / name).exists():
+                shutil.rmtree(root / name)
         yield
+
+
+def _open_mark(mark: Path) -> TextIO:
+    try:
+        if not mark.parent.exists():
+            private_folder(mark.parent)
+        return mark.open("w", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"{mark.parent}: can't be used as state-root ({error.strerror}); name another folder"
+        ) from error
 
 
 def command_line(settings: SimulationSettings) -> str:
     """The command that gives these settings: only what differs from the defaults."""
     changed = settings.model_dump(exclude_defaults=True, by_alias=True)
-    for key in ("state-root", "out"):
+    for key in ("state-root", "out", "record"):
         changed.pop(key, None)
     options = [word for key, value in changed.items() for word in (f"--{key}", str(value))]
     return shlex.join(["mien", "simulate", *options])

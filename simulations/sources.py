@@ -96,7 +96,8 @@ def load_video_source(root: Path, *, workers: int, watch: Watcher) -> Source:
         [clip.label for clip in table.clips],
         table.features,
     )
-    synthetic = (root / MANIFEST).is_file()
+    _check_variety(root, clips)
+    synthetic = _is_synthetic(root, tree)
     return Source(
         clips,
         table.clips,
@@ -106,6 +107,24 @@ def load_video_source(root: Path, *, workers: int, watch: Watcher) -> Source:
         tuple((left.clip, f"{left.reason}: {left.detail}") for left in table.left_out) + twins,
         {"audio only": tree.audio_only, "other files": tree.ignored},
     )
+
+
+def _check_variety(root: Path, clips: ClipSet) -> None:
+    if len(clips.user_names()) < 2:
+        raise UsageError(
+            f"{root}: has usable clips of {clips.user_names()[0]} only; a universal head is tested "
+            "on users it was not trained on, so add at least one more actor's folder"
+        )
+    if len(set(clips.labels.tolist())) < 2:
+        raise UsageError(f"{root}: has usable clips of one expression only; add others")
+
+
+def _is_synthetic(root: Path, tree: RavdessTree) -> bool:
+    """Whether Mien drew any of the clips: its manifest lies beside or above them."""
+    folders = {root, root.parent}
+    for clip in tree.clips:
+        folders |= {folder for folder in clip.path.parents if folder.is_relative_to(root)}
+    return any((folder / MANIFEST).is_file() for folder in folders)
 
 
 def _one_modality(tree: RavdessTree) -> tuple[RavdessTree, tuple[tuple[str, str], ...]]:

@@ -16,6 +16,10 @@ from common.expressions import EXPRESSIONS, expression_index
 from common.ravdess import ClipName, parse_clip_name
 
 NOT_FEATURES = ("clip", "user", "expression", "fold")
+ANNOTATIONS = frozenset(
+    ("emotion", "label", "target", "class", "actor", "subject", "speaker", "gender", "sex")
+) | {"modality", "channel", "intensity", "statement", "repetition", "split", "take", "filename"}
+"""Columns that say what a clip is: as features they would give the answer away."""
 LONGEST_LINE = 4_000_000
 LARGEST_VALUE = 1e30
 
@@ -26,7 +30,7 @@ class FeatureTable:
 
     Attributes:
         clips: one frame per clip; users are `actor-NN` for RAVDESS names.
-        ravdess: the parsed names, clip by clip, or None if the table names users itself.
+        ravdess: the parsed names, clip by clip, or None if not all are RAVDESS's.
         features: id of the columns, so that heads of different tables are never mixed.
     """
 
@@ -92,7 +96,29 @@ def _read(path: Path, file: TextIO) -> FeatureTable:
         values.append([_number(where, column, row[index]) for index, column in columns.features])
     _check_variety(path, columns, users, labels)
     clips = make_clip_set(names, users, labels, values)
-    return FeatureTable(clips, tuple(parsed) or None, _features_id(columns))
+    ravdess = tuple(parsed) or _all_ravdess(path, names, labels)
+    return FeatureTable(clips, ravdess, _features_id(columns))
+
+
+def _all_ravdess(
+    path: Path, names: Sequence[str], labels: Sequence[int]
+) -> tuple[ClipName, ...] | None:
+    """The names' takes, if all are RAVDESS's beside user and expression columns; None if not."""
+    try:
+        parsed = tuple(_ravdess(name) for name in names)
+    except ValueError:
+        return None
+    for name, clip, label in zip(names, parsed, labels, strict=True):
+        if clip.label != label:
+            raise UsageError(
+                f"{path}: clip {name} is {EXPRESSIONS[clip.label]} by its name, but column "
+                f"'expression' says {EXPRESSIONS[label]}; mend one"
+            )
+    return parsed
+
+
+def _ravdess(name: str) -> ClipName:
+    return parse_clip_name(PurePath(name).stem if name.endswith(".mp4") else name)
 
 
 def _rows(path: Path, file: TextIO) -> Iterator[list[str]]:
@@ -132,6 +158,12 @@ def _columns(path: Path, header: Sequence[str]) -> _Columns:
     features = tuple((i, name) for i, name in enumerate(names) if name not in NOT_FEATURES)
     if not features:
         raise UsageError(f"{path}: row 1 names no feature column beside {', '.join(names)}")
+    annotation = next((name for _, name in features if name.lower() in ANNOTATIONS), None)
+    if annotation:
+        raise UsageError(
+            f"{path}: row 1 has a column {annotation!r}, which says what a clip is and is no "
+            "feature; remove it, or name it 'user' or 'expression' if it is one"
+        )
     place = {name: index for index, name in enumerate(names)}
     return _Columns(place["clip"], place.get("user"), place.get("expression"), features)
 
@@ -147,7 +179,7 @@ def _user_and_label(
             raise UsageError(f"{where}, column {empty!r}: is empty; name one")
         return user, _label(where, row[columns.expression].strip())
     try:
-        clip = parse_clip_name(PurePath(name).stem if name.endswith(".mp4") else name)
+        clip = _ravdess(name)
     except ValueError as error:
         raise UsageError(f"{where}, column 'clip': {error}") from error
     parsed.append(clip)

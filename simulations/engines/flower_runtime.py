@@ -53,14 +53,7 @@ def app_folder() -> Path:
     return folder
 
 
-def run_ray(
-    settings: SimulationSettings,
-    *,
-    nodes: int,
-    root: Path,
-    watch: Watcher,
-    database: Path | None = None,
-) -> None:
+def run_ray(settings: SimulationSettings, *, nodes: int, root: Path, watch: Watcher) -> None:
     """Run a whole simulation by `flwr run`; results lie in `settings.out`.
 
     Args:
@@ -68,22 +61,22 @@ def run_ray(
         nodes: SuperNodes to simulate.
         root: the simulation's folder, for its state and for progress.
         watch: told of progress.
-        database: file for the SuperLink's state, in which messages stay readable after the run;
-            None keeps them in memory.
 
     Raises:
         WorkError: the runtime did not start, or the run failed; ends with the run's last words.
     """
+    if not sys.platform.startswith("linux"):
+        raise WorkError("the engine ray is made for Linux; use --engine grid here")
     config = settings.model_dump(by_alias=True) | {"state-root": str(root.resolve())}
     with (
         tempfile.TemporaryDirectory(prefix="mien-flower-") as scratch,
-        _superlink(Path(scratch), database) as environment,
+        _superlink(Path(scratch)) as environment,
     ):
         _await(environment, _submit(environment, config, nodes), root, watch)
 
 
 @contextmanager
-def _superlink(scratch: Path, database: Path | None) -> Iterator[dict[str, str]]:
+def _superlink(scratch: Path) -> Iterator[dict[str, str]]:
     """A SuperLink while the block runs; yields the environment for `flwr` commands."""
     home, neutral = scratch / "home", scratch / "empty"
     home.mkdir()
@@ -100,7 +93,6 @@ def _superlink(scratch: Path, database: Path | None) -> Iterator[dict[str, str]]
     command = [
         *(str(programs / "flower-superlink"), "--insecure", "--simulation"),
         *("--disable-runtime-dependency-installation", "--host", "127.0.0.1", "--port", str(port)),
-        *(("--database", str(database)) if database else ()),
     ]
     log = scratch / "superlink.log"
     with log.open("wb") as output:

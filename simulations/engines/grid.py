@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from flwr.app import Context, RecordDict
 
+from common.errors import WorkError
 from server.app import main
+from simulations.devices import with_device_error
 from simulations.engines.flower_grid import RUN_ID, SERVER_NODE, FlowerGrid
 from simulations.simulate import Prepared
 from simulations.watching import Watcher
@@ -17,6 +19,7 @@ def run_grid(prepared: Prepared, *, workers: int, watch: Watcher) -> None:
         "state-root": str(prepared.root.resolve()),
         "timeout": prepared.settings.timeout,
         "poll": 0.002,
+        "record": prepared.settings.record,
     }
     messages = len(prepared.choices) * (prepared.settings.rounds + 2) * devices
     answered = 0
@@ -30,4 +33,7 @@ def run_grid(prepared: Prepared, *, workers: int, watch: Watcher) -> None:
     with FlowerGrid(
         devices=devices, run_config=run_config, workers=workers, progress=count
     ) as grid:
-        main(grid, context)
+        try:
+            main(grid, context)
+        except WorkError as error:
+            raise with_device_error(prepared.root, error) from error

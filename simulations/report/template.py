@@ -68,7 +68,7 @@ TEMPLATE: Final = r"""{% set own = results.accuracy.own_clips[-1] %}
 <dt>personal head</dt><dd>the universal head, corrected from one user's own labelled clips; never leaves the device</dd>
 <dt>own clips</dt><dd>labelled clips of the user per expression; k means k or as many as there are, mean of several random draws</dd>
 <dt>own clips alone</dt><dd>a head from the user's own clips only, without the universal head</dd>
-<dt>pooled</dt><dd>the universal head, trained on all training clips in one place: what federation could reach at best</dd>
+<dt>pooled</dt><dd>the universal head, trained on all training clips in one place, to convergence{% if results.get('head', 'logistic') == 'logistic' %}: what federation could reach at best{% endif %}</dd>
 <dt>without user normalisation (raw)</dt><dd>the universal head with nothing known of the user, not even unlabelled clips</dd>
 <dt>accuracy</dt><dd>share of test clips whose expression was chosen rightly, per user, then the mean over users</dd>
 <dt>UAR</dt><dd>unweighted average recall: accuracy per expression, then the mean over expressions, so that frequent ones count no more than rare ones</dd>

@@ -29,6 +29,18 @@ def context(root: Path, **node_config: str | int) -> Context:
     return Context(1, 7, dict(node_config), RecordDict(), {"state-root": str(root)})
 
 
+def simulated(root: Path) -> Context:
+    return context(root, **{"partition-id": 0})
+
+
+def test_a_node_without_state_dir_that_no_simulation_runs_is_refused(tmp_path: Path) -> None:
+    """Whoever submits a run could else name a folder of the device."""
+    device(tmp_path, made_up_clips(), specification(), index=3)
+    message = message_to(request(specification(), HEAD_STAGE), device=3)
+    with pytest.raises(WorkError, match="no state-dir"):
+        device_folder(message, context(tmp_path))
+
+
 def test_a_deployed_device_is_where_its_own_configuration_says(tmp_path: Path) -> None:
     """No message, and no setting of the run, can lead it elsewhere."""
     message = message_to(request(specification(), HEAD_STAGE), device=3)
@@ -39,7 +51,7 @@ def test_a_deployed_device_is_where_its_own_configuration_says(tmp_path: Path) -
 
 def test_a_simulated_device_is_the_one_that_the_message_names(tmp_path: Path) -> None:
     message = message_to(request(specification(), HEAD_STAGE), device=12)
-    assert device_folder(message, context(tmp_path)).path == tmp_path / "devices" / "00012"
+    assert device_folder(message, simulated(tmp_path)).path == tmp_path / "devices" / "00012"
 
 
 @pytest.mark.parametrize("number", [-1, "1", "../../x", 1.0, True, None, [1]])
@@ -52,7 +64,7 @@ def test_anything_but_a_number_names_no_device(tmp_path: Path, number: object) -
     else:
         config["device"] = number  # type: ignore[assignment]
     with pytest.raises(WorkError, match="names no simulated device"):
-        device_folder(message, context(tmp_path))
+        device_folder(message, simulated(tmp_path))
     assert read(send(tmp_path, message)).has_error()
     assert list(folder.ledger.entries()) == []
 

@@ -304,3 +304,34 @@ def test_the_real_table() -> None:
     assert found.clips.dimension == 35
     assert len(found.clips.user_names()) == 24
     assert np.bincount(found.clips.labels).tolist() == [96] + [192] * 7
+
+
+@pytest.mark.parametrize("name", ["emotion", "Label", "intensity", "actor"])
+def test_an_annotation_is_no_feature(tmp_path: Path, name: str) -> None:
+    """As a feature, a column that says what the clip shows would give the answer away."""
+    path = tmp_path / "table.csv"
+    path.write_text(f"clip,AU01,{name}\n01-01-01-01-01-01-01,0.1,1\n01-01-02-01-01-01-02,0.2,2\n")
+    with pytest.raises(UsageError, match=f"row 1 has a column '{name}'"):
+        read_table(path)
+
+
+def test_ravdess_names_are_takes_even_beside_user_and_expression(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    rows = [
+        "01-01-01-01-01-01-01,u1,neutral,1",
+        "02-01-01-01-01-01-01,u1,neutral,1",
+        "01-01-02-01-01-01-02,u2,calm,2",
+    ]
+    path.write_text("\n".join(["clip,user,expression,f", *rows]))
+    found = read_table(path).ravdess
+    assert found is not None
+    assert found[0].take == found[1].take
+
+
+def test_a_name_that_contradicts_the_expression_column(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(
+        "clip,user,expression,f\n01-01-01-01-01-01-01,u1,happy,1\n01-01-02-01-01-01-02,u2,calm,2\n"
+    )
+    with pytest.raises(UsageError, match="is neutral by its name, but column 'expression' says"):
+        read_table(path)
