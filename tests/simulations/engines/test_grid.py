@@ -39,11 +39,8 @@ def test_a_device_that_fails_ends_the_run_with_its_own_reason(tmp_path: Path) ->
     """A simulation without it would give other numbers, and not say so."""
     ready = prepared(tmp_path)
     (simulated_device(tmp_path, 0) / "clips.safetensors").unlink()
-    reason = r"round 0 of fold-1 failed.*device 00000 says.*clips.safetensors is missing"
+    reason = r"round 0 of fold-1 failed.*device 00000 says.*clips\.safetensors is missing"
     with pytest.raises(WorkError, match=reason):
-        WorkError,
-        match=r"round 0 of fold-1 failed.*device 00000 says.*clips.safetensors is missing",
-    ):
         run_grid(ready, workers=1, watch=unwatched)
 
 
