@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import importlib.metadata
 import json
@@ -30,7 +31,7 @@ from common.heads.specification import HeadSpecification
 from common.heads.universal import UniversalHead, statistics_of
 from common.paths import simulated_device, simulation_folder
 from common.settings import FederationPlan
-from server.run import ServerPlan
+from server.run import ServerPlan, load_plan
 from simulations.devices import create_devices
 from simulations.pooled import pooled_head
 from simulations.protocols import Protocol as SplitProtocol
@@ -165,6 +166,7 @@ def finish(prepared: Prepared, command: str, started: float, watch: Watcher) -> 
             for record in folder.load_evaluation(federation):
                 by_user[user].append({**record, "pooled": _test_pooled(pooled, folder, record)})
         watch("pooled ceiling", done, len(federations))
+    plans = load_plan(prepared.root / "plan.json").federations
     rounds = json.loads((prepared.root / "server" / "rounds.json").read_text(encoding="utf-8"))
     return {
         "schema": SCHEMA,
@@ -185,6 +187,7 @@ def finish(prepared: Prepared, command: str, started: float, watch: Watcher) -> 
             name: {"l2": c.l2, "strength": c.strength, "scale": c.scale}
             for name, c in prepared.choices.items()
         },
+        "plans": [dataclasses.asdict(plan) for plan in plans],
         "transmitted": rounds,
         "left_out": [{"clip": c, "reason": reason} for c, reason in prepared.source.left_out],
         "skipped": dict(prepared.source.skipped),
