@@ -15,12 +15,11 @@ help:  ## list the targets
 
 setup: .venv/.ready  ## make .venv with .venv/bin/mien
 
-.tools/bin/uv:
-	$(PYTHON) -m venv .tools
-	.tools/bin/pip install --quiet --disable-pip-version-check 'uv>=0.12,<1'
-
-# A warm cache is enough: without network the second try takes everything from there.
-.venv/.ready: pyproject.toml | $(UV)
+# uv is fetched only where it is needed and missing; a warm cache is enough for all else: without
+# network the second try takes everything from there.
+.venv/.ready: pyproject.toml
+	@test -x "$(UV)" || { $(PYTHON) -m venv .tools && \
+		.tools/bin/pip install --quiet --disable-pip-version-check 'uv>=0.12,<1'; }
 	$(UV) sync --quiet --python $(PYTHON) || $(UV) sync --quiet --python $(PYTHON) --offline
 	@touch $@
 
