@@ -11,7 +11,7 @@ import numpy as np
 
 from common.errors import UsageError
 from common.files import write_atomically
-from simulations.statistics import accuracy, interval_by_user, macro_recall
+from simulations.statistics import accuracy, interval_by_user, macro_recall, mean
 
 SCHEMA = "mien-results/1"
 SINGLE = ("universal", "universal_raw", "pooled")
@@ -80,8 +80,8 @@ def summarise(
         "intervals": _intervals(exact, seed),
         "spread": _spread(exact),
         "resting_stream": {
-            "universal": _mean(f["resting_stream"] for f in exact.values()),
-            "universal_raw": _mean(f["universal_raw"] for f in exact.values()),
+            "universal": mean(f["resting_stream"] for f in exact.values()),
+            "universal_raw": mean(f["universal_raw"] for f in exact.values()),
         },
         "users": users,
         "users_harmed": [
@@ -124,10 +124,6 @@ def _spread(figures: Mapping[str, Record]) -> Record:
         }
         for name, column in _columns(figures).items()
     }
-
-
-def _mean(values: object) -> float:
-    return float(np.mean(list(values)))  # type: ignore[call-overload]
 
 
 def save_results(folder: Path, results: Record) -> None:

@@ -21,6 +21,7 @@ from common.heads.specification import HeadSpecification
 from common.heads.universal import UniversalHead, statistics_of
 from simulations.pooled import pooled_head
 from simulations.protocols import Protocol, Split
+from simulations.statistics import mean
 
 L2_CANDIDATES = (0.03, 0.01, 0.003)
 PERSONAL_CANDIDATES = tuple(
@@ -136,12 +137,8 @@ def _validate_personal(
 
 def _best(results: Sequence[_Validation]) -> Choice:
     """Candidates stand strongest first, so that `max` gives ties to the stronger one."""
-    l2 = max(results[0].universal, key=lambda c: round(_mean(r.universal[c] for r in results), 9))
+    l2 = max(results[0].universal, key=lambda c: round(mean(r.universal[c] for r in results), 9))
     strength, scale = max(
-        results[0].personal, key=lambda c: round(_mean(r.personal[c] for r in results), 9)
+        results[0].personal, key=lambda c: round(mean(r.personal[c] for r in results), 9)
     )
     return Choice(l2, strength, scale)
-
-
-def _mean(values: object) -> float:
-    return float(np.mean(list(values)))  # type: ignore[call-overload]

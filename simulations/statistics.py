@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,11 @@ COVERAGE = 0.95
 def accuracy(labels: Sequence[int], chosen: Sequence[int]) -> float:
     """Share of clips whose expression was chosen rightly; at least one clip."""
     return float(np.mean(np.asarray(labels) == np.asarray(chosen)))
+
+
+def mean(values: Iterable[float]) -> float:
+    """Arithmetic mean of at least one figure."""
+    return float(np.mean(list(values)))
 
 
 def macro_recall(labels: Sequence[int], chosen: Sequence[int]) -> float:
