@@ -15,7 +15,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import typer
 
-from cli import demo, simulate
+from cli import demo, simulate, weights
 from cli.console import exit_code_of, output
 
 app = typer.Typer(
@@ -33,6 +33,7 @@ Start with `mien demo`, which needs no data; then `mien simulate` on your own.""
 )
 app.command("demo")(demo.command)
 app.command("simulate")(simulate.command)
+app.add_typer(weights.app, name="weights")
 
 
 def _version(wanted: bool) -> None:
