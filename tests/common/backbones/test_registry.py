@@ -1,95 +1,76 @@
-"""The contract of every backbone in the registry, and the registry itself."""
+"""The registry: records, specifications, and where weights are looked for."""
 
 from __future__ import annotations
 
 import dataclasses
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
+import onnx
 import pytest
+import torch
+from torch import nn
 
+from common.backbones.networks import find_weights
+from common.backbones.onnx_graph import feature_graph, read_onnx
+from common.backbones.records import BackboneRecord
 from common.backbones.registry import (
     DEFAULT_BACKBONE,
-    Backbone,
     backbone_ids,
     backbone_record,
     feature_spec,
     load,
+    twin,
 )
-from common.errors import UsageError
+from common.errors import UsageError, WorkError
+from common.weights.catalogue import WEIGHTS
+from common.weights.store import WeightsStore
+from tests.common.backbones.contract import random_crops
+
+NEEDED = {"enet-b0-8-best-vgaf", "enet-b0-8-best-afew", "enet-b0-8-va-mtl", "enet-b2-8"}
+NEEDED |= {"enet-b2-7", "mobile-emotiface", "mini-xception", "blendshapes"}
 
 
-@pytest.fixture(scope="module", params=backbone_ids())
-def backbone(request: pytest.FixtureRequest) -> Backbone:
-    return load(request.param)
+@pytest.fixture(params=backbone_ids())
+def record(request: pytest.FixtureRequest) -> BackboneRecord:
+    return backbone_record(request.param)
 
 
-def crops(backbone: Backbone, count: int) -> npt.NDArray[np.uint8]:
-    size = backbone.record.input_size
-    random = np.random.default_rng(3)
-    return random.integers(0, 256, (count, size, size, 3), dtype=np.uint8)
+def test_all_backbones_are_there() -> None:
+    assert set(backbone_ids()) == NEEDED
+    assert DEFAULT_BACKBONE in backbone_ids()
 
 
-@pytest.mark.parametrize("count", [0, 1, 5])
-def test_shape_and_type(backbone: Backbone, count: int) -> None:
-    found = backbone.features(crops(backbone, count))
-    assert found.shape == (count, backbone.record.dimension)
-    assert found.dtype == np.float32
-    assert np.isfinite(found).all()
-
-
-def test_each_crop_counts_for_itself(backbone: Backbone) -> None:
-    many = crops(backbone, 4)
-    together = backbone.features(many)
-    alone = np.concatenate([backbone.features(many[i : i + 1]) for i in range(4)])
-    assert np.abs(together - alone).max() < 1e-5
-    assert np.abs(together[0] - together[1]).max() > 1e-3
-
-
-def test_same_crops_same_bytes_and_untouched(backbone: Backbone) -> None:
-    many = crops(backbone, 3)
-    before = many.copy()
-    first = backbone.features(many)
-    kept = first.copy()
-    assert backbone.features(many).tobytes() == kept.tobytes()
-    backbone.features(255 - many)
-    assert np.array_equal(first, kept)
-    assert np.array_equal(many, before)
-
-
-def test_crops_need_not_be_contiguous(backbone: Backbone) -> None:
-    many = crops(backbone, 4)
-    expected = backbone.features(np.ascontiguousarray(many[::-2, :, ::-1]))
-    assert np.array_equal(backbone.features(many[::-2, :, ::-1]), expected)
-
-
-def test_other_shapes_and_types_are_refused(backbone: Backbone) -> None:
-    good = crops(backbone, 2)
-    for bad in (good[0], good[..., :1], good[:, 1:], good.astype(np.float32)):
-        with pytest.raises(ValueError, match="crops are"):
-            backbone.features(bad)  # type: ignore[arg-type]
-
-
-def test_record_is_complete_and_frozen(backbone: Backbone) -> None:
-    record = backbone.record
-    assert record == backbone_record(record.id)
+def test_record_is_complete_and_frozen(record: BackboneRecord) -> None:
     assert record.colour in ("grey", "rgb")
-    assert len(set(record.labels)) == len(record.labels) >= 7
-    assert len(record.sha256) == 64
+    assert len(set(record.labels)) == len(record.labels)
+    assert len(record.labels) >= 7 or record.id == "blendshapes"
+    assert bool(record.files) != bool(record.sha256)
+    assert all(WEIGHTS[name].licence == record.licence for name in record.files)
     with pytest.raises(dataclasses.FrozenInstanceError):
         record.version = 2  # type: ignore[misc]
 
 
-def test_default_is_known() -> None:
-    assert DEFAULT_BACKBONE in backbone_ids()
+def test_labels_are_in_the_order_of_the_networks() -> None:
+    eight = ["anger", "contempt", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"]
+    assert list(backbone_record("enet-b0-8-best-vgaf").labels) == eight
+    assert list(backbone_record("enet-b2-7").labels) == [eight[0], *eight[2:]]
+    assert backbone_record("enet-b0-8-va-mtl").more_outputs == ("valence", "arousal")
+
+
+def test_normalisation_must_fit_the_channels() -> None:
+    with pytest.raises(ValueError, match="do not fit grey"):
+        dataclasses.replace(backbone_record("enet-b2-8"), colour="grey")
 
 
 def test_unknown_backbone_is_named_with_the_choices() -> None:
-    for ask in (load, backbone_record):
+    for ask in (load, backbone_record, twin):
         with pytest.raises(UsageError, match=r"'resnet'.*mini-xception"):
             ask("resnet")
+    with pytest.raises(UsageError, match="blendshapes has no torch network"):
+        twin("blendshapes")
 
 
 def test_spec_changes_with_the_version() -> None:
@@ -97,9 +78,79 @@ def test_spec_changes_with_the_version() -> None:
     assert feature_spec(record) != feature_spec(dataclasses.replace(record, version=2))
 
 
-def test_record_and_decoding_need_no_torch() -> None:
+@pytest.mark.parametrize("id", ["enet-b0-8-va-mtl", "mobile-emotiface"])
+def test_missing_weights_are_named(
+    id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for engine in ("openvino", "torch"):
+        with pytest.raises(WorkError, match=r"(enet_b0_8_va_mtl|mobilenet_7)\.\w+ are not in"):
+            load(id, engine=engine)
+
+
+def test_a_weights_file_that_is_another_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "enet_b2_8.pt").write_bytes(b"another")
+    with pytest.raises(WorkError, match=r"is not enet_b2_8\.pt"):
+        find_weights(("enet_b2_8.onnx", "enet_b2_8.pt"), (".onnx", ".pt"), WeightsStore(tmp_path))
+
+
+def test_own_weights_have_a_spec_of_their_own(b0: tuple[Path, Path]) -> None:
+    backbone = load("enet-b0-8-best-vgaf", weights=b0[0])
+    assert backbone.record.id.startswith("enet-b0-8-best-vgaf+")
+    assert feature_spec(backbone.record) != feature_spec(backbone_record("enet-b0-8-best-vgaf"))
+
+
+def test_weights_of_another_network_are_refused(b0: tuple[Path, Path]) -> None:
+    graph, state = b0
+    with pytest.raises(WorkError, match=r"expected one input \(1, 3, 260, 260\)|expected 1408"):
+        load("enet-b2-8", weights=graph)
+    with pytest.raises(WorkError, match="are not those of tf_efficientnet_b2"):
+        load("enet-b2-8", engine="torch", weights=state)
+    with pytest.raises(WorkError, match=r"missing\.onnx: cannot be read|not a readable"):
+        load("enet-b2-8", weights=graph.with_name("missing.onnx"))
+
+
+def test_torch_weights_alone_are_converted_once(
+    b0: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def exported(network: nn.Module, *, size: int) -> onnx.ModelProto:
+        asked.append((type(network).__name__, size))
+        return feature_graph(read_onnx(b0[0]), dimension=1280, size=size)
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("common.backbones.convert.exported", exported)
+    crops = random_crops(224, 1)
+    first = load("enet-b0-8-best-vgaf", weights=b0[1]).features(crops)
+    assert load("enet-b0-8-best-vgaf", weights=b0[1]).features(crops).tobytes() == first.tobytes()
+    assert asked == [("EfficientNet", 224)]
+    (kept,) = (tmp_path / "mien" / "converted").iterdir()
+    kept.write_bytes(b"damaged")
+    with pytest.raises(WorkError, match="is not a readable ONNX graph"):
+        load("enet-b0-8-best-vgaf", weights=b0[1])
+
+
+@pytest.mark.slow
+def test_conversion_changes_nothing(
+    b0: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    crops = random_crops(224, 2)
+    found = [load("enet-b0-8-best-vgaf", weights=path).features(crops) for path in b0]
+    assert np.abs(found[0] - found[1]).max() < 1e-3
+
+
+def test_the_twin_has_the_weights_and_can_be_trained(b0: tuple[Path, Path]) -> None:
+    network = twin("enet-b0-8-best-vgaf", b0[1]).train()
+    network(torch.rand(2, 3, 64, 64)).sum().backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+def test_neither_records_nor_the_default_backbone_need_torch() -> None:
     code = (
-        "import sys, common.backbones.registry, common.video.decode, common.video.extract, "
-        "simulations.data.features; sys.exit('torch' in sys.modules)"
+        "import sys, common.backbones.registry as r, common.video.decode, common.video.extract, "
+        "simulations.data.features; r.load('mini-xception'); "
+        "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,1 @@
+"""Frozen networks that turn a face into a vector that is near for the same person."""
