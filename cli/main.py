@@ -15,7 +15,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import typer
 
-from cli import demo, simulate, weights
+from cli import bench, demo, extract, simulate, weights
 from cli.console import exit_code_of, output
 
 app = typer.Typer(
@@ -33,7 +33,9 @@ Start with `mien demo`, which needs no data; then `mien simulate` on your own.""
 )
 app.command("demo")(demo.command)
 app.command("simulate")(simulate.command)
+app.command("extract")(extract.command)
 app.add_typer(weights.app, name="weights")
+app.add_typer(bench.app, name="bench")
 
 
 def _version(wanted: bool) -> None:

@@ -29,6 +29,8 @@ FLOWER_FILES = {
     "simulations/app.py",
 }
 FLOWER_FOLDER = "simulations/engines/"
+WRITES_FOR_OTHERS = {"simulations/bench/features.py": ["torch.save"]}
+"""emotiefflib reads pickled modules only; the benchmark writes it one with random weights."""
 PICKLERS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 
 
@@ -114,7 +116,7 @@ def test_nothing_unpickles() -> None:
         if room != "tests"
         for path in files(room)
     }
-    assert {path: calls for path, calls in found.items() if calls} == {}
+    assert {path: calls for path, calls in found.items() if calls} == WRITES_FOR_OTHERS
 
 
 @pytest.mark.parametrize(

@@ -10,5 +10,5 @@ import numpy.typing as npt
 Image = npt.NDArray[np.uint8]
 """RGB picture, (height, width, 3) uint8."""
 
-PREPROCESSING_VERSION: Final = 1
+PREPROCESSING_VERSION: Final = 2
 """Raised by whoever changes what a backbone sees: decoding, detection, choice of face or crop."""

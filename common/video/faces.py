@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final, NamedTuple, Protocol
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from common.video import Image
+from common.video.resize import shrink
 
-_SMALLEST_FACE: Final = 20
+SMALLEST_FACE: Final = 20
 """Pixels of the reduced frame; MTCNN's first network sees 12 x 12, below 20 it guesses."""
 
 
@@ -99,9 +99,9 @@ class MtcnnSettings:
     batch: int = 8
 
     def __post_init__(self) -> None:
-        if not _SMALLEST_FACE <= self.smallest_face <= self.longer_side:
+        if not SMALLEST_FACE <= self.smallest_face <= self.longer_side:
             raise ValueError(
-                f"smallest_face is {self.smallest_face}, expected {_SMALLEST_FACE} "
+                f"smallest_face is {self.smallest_face}, expected {SMALLEST_FACE} "
                 f"to longer_side ({self.longer_side})"
             )
         if not 0 < self.factor < 1:
@@ -140,7 +140,7 @@ class MtcnnDetector:
     def _detect_alike(self, frames: Sequence[Image]) -> list[list[Face]]:
         reduced = [reduce_frame(frame, self._settings.longer_side) for frame in frames]
         shorter_side = min(reduced[0].shape[:2])
-        if shorter_side < _SMALLEST_FACE:
+        if shorter_side < SMALLEST_FACE:
             return [[] for _ in frames]
         self._network.min_face_size = min(self._settings.smallest_face, shorter_side)
         columns = self._network.detect(np.stack(reduced), landmarks=True)
@@ -159,7 +159,7 @@ def reduce_frame(frame: Image, longer_side: int) -> Image:
         return frame
     ratio = longer_side / max(height, width)
     size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
-    return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    return shrink(frame, *size)
 
 
 def _faces(boxes: Any, probabilities: Any, points: Any, scale: tuple[float, float]) -> list[Face]:

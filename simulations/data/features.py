@@ -1,17 +1,10 @@
-"""Clip features of a whole RAVDESS tree, cached on disk, extracted by worker processes.
-
-Features are extracted with one thread per process, also with a single worker, so that they are the
-same bytes whatever the number of workers.
-"""
+"""Clip features of videos: the tools that make them, and those of a whole RAVDESS tree."""
 
 from __future__ import annotations
 
-import sys
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -25,27 +18,24 @@ from common.backbones.registry import (
     feature_spec,
     load,
 )
-from common.errors import MienError, UsageError, WorkError
 from common.ravdess import ClipName
-from common.video.decode import ClipError
-from common.video.extract import ClipFeatures, extract
-from common.video.faces import Detector, MtcnnDetector
-from simulations.data.cache import FeatureCache, feature_key
-from simulations.data.ravdess_tree import FoundClip, LeftOut, RavdessTree
-from simulations.data.workers import run_in_processes
+from common.video.decode import check_range
+from common.video.extract import FrameGrid, Walk, clip_features
+from common.video.tracking import FaceFinder, Tracker
+from simulations.data.cache import StoredClip
+from simulations.data.data_set import of_ravdess
+from simulations.data.extraction import Progress, Reader, extract_all
+from simulations.data.ravdess_tree import RavdessTree
+from simulations.data.unusable import LeftOut
 
 DEFAULT_CACHE: Final = Path(".cache/features")
-WORKER_DIED: Final = "worker_died"
-FAILED: Final = "failed"
-_DIED: Final = "the process that decoded it died (out of memory, or a fault inside a library)"
-_DEATHS_TO_GIVE_UP: Final = 3
 
 
 class Tools(NamedTuple):
     """What extraction needs; made once per process."""
 
     backbone: Backbone
-    detector: Detector
+    finder: FaceFinder
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,13 +58,45 @@ class ClipTable:
 
 
 def open_tools(backbone: str) -> Tools:
-    """The backbone of that id and MTCNN (imports torch).
+    """The backbone of that id, and MTCNN with a tracker.
 
     Raises:
         UsageError: there is no such backbone.
         WorkError: its weights are missing or wrong.
     """
-    return Tools(load(backbone), MtcnnDetector())
+    # Imported here so that a run that finds all in the cache starts without OpenVINO.
+    from common.video.mtcnn.detector import FastMtcnn
+
+    return Tools(load(backbone), Tracker(FastMtcnn()))
+
+
+@dataclass(frozen=True)
+class VideoExtractor:
+    """`Extractor` of videos.
+
+    Attributes:
+        backbone: its id.
+        every: take every k-th frame, k at least 1.
+        max_frames: look at no more than so many frames of a clip.
+        make_tools: makes backbone and face finder from the id; importable.
+
+    Raises:
+        UsageError: there is no such backbone (when `spec` is asked for).
+    """
+
+    backbone: str
+    every: int = 1
+    max_frames: int | None = None
+    make_tools: Callable[[str], Tools] = open_tools
+
+    @property
+    def spec(self) -> str:
+        """Of the backbone and its preprocessing."""
+        return feature_spec(backbone_record(self.backbone))
+
+    def open(self) -> Reader:
+        """Load backbone and face finder."""
+        return partial(_extract, self.make_tools(self.backbone), self.every, self.max_frames)
 
 
 def extract_clips(
@@ -85,13 +107,10 @@ def extract_clips(
     workers: int = 1,
     every: int = 1,
     max_frames: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     make_tools: Callable[[str], Tools] = open_tools,
 ) -> ClipTable:
-    """Clip features of all clips of a tree, see `find_clips`.
-
-    A clip that fails is left out with its name and reason, and the run goes on.  Only successes
-    are cached; a damaged cache file is made anew.
+    """Clip features of all clips of a tree, see `find_clips` and `extract_all`.
 
     Args:
         tree: the clips that were found.
@@ -101,180 +120,29 @@ def extract_clips(
         every: take every k-th frame, k at least 1.
         max_frames: look at no more than so many frames of a clip.
         progress: called after each clip with (clips done, clips in all).
-        make_tools: makes detector and backbone from the id; importable where workers > 1.
+        make_tools: makes backbone and face finder from the id; importable where workers > 1.
 
     Raises:
         UsageError: an argument is out of range.
         WorkError: no clip could be used, or worker processes cannot run.
     """
-    if workers < 1:
-        raise UsageError(f"workers is {workers}; give at least 1")
-    spec = feature_spec(backbone_record(backbone))
-    job = _Job(make_tools, backbone, every, max_frames)
-    run = _Run(tree, FeatureCache(cache), spec, job, progress)
-    for task, outcome in _outcomes(job, run.misses(), workers):
-        run.finish(task, outcome)
-    return run.table()
+    extractor = VideoExtractor(backbone, every, max_frames, make_tools)
+    names = {str(clip.name): clip.name for clip in tree.clips}
+    found = extract_all(
+        of_ravdess(tree), extractor, cache=cache, workers=workers, progress=progress
+    )
+    return ClipTable(
+        tuple(names[clip.name] for clip, _ in found.done),
+        tuple(found.features(done).clip.features for _, done in found.done),
+        found.left_out,
+        found.spec,
+        found.extracted,
+    )
 
 
-class _Task(NamedTuple):
-    clip: FoundClip
-    key: str | None
-
-
-class _Fault(NamedTuple):
-    reason: str
-    detail: str
-
-
-@dataclass(frozen=True)
-class _Job:
-    make_tools: Callable[[str], Tools]
-    backbone: str
-    every: int
-    max_frames: int | None
-
-
-@dataclass
-class _Run:
-    """What is known of each clip so far."""
-
-    tree: RavdessTree
-    cache: FeatureCache
-    spec: str
-    job: _Job
-    progress: Callable[[int, int], None] | None
-    usable: dict[ClipName, ClipFeatures] = field(default_factory=dict)
-    faults: dict[ClipName, _Fault] = field(default_factory=dict)
-    extracted: int = 0
-
-    def misses(self) -> Iterator[_Task]:
-        """Clips that are not in the cache; the others are taken from there on the way."""
-        for clip in self.tree.clips:
-            key = self._key(clip.path)
-            cached = self.cache.get(key) if key else None
-            if cached is None:
-                yield _Task(clip, key)
-            else:
-                self.usable[clip.name] = cached
-                self._report()
-
-    def finish(self, task: _Task, outcome: ClipFeatures | _Fault | None) -> None:
-        if isinstance(outcome, ClipFeatures):
-            self._store(task, outcome)
-        else:
-            self.faults[task.clip.name] = outcome or _Fault(WORKER_DIED, _DIED)
-            self._give_up_if_all_die()
-        self._report()
-
-    def table(self) -> ClipTable:
-        if not self.usable:
-            raise WorkError(self._nothing_usable())
-        used = [clip.name for clip in self.tree.clips if clip.name in self.usable]
-        return ClipTable(
-            tuple(used),
-            tuple(self.usable[name].features for name in used),
-            self.tree.left_out + self._left_out(),
-            self.spec,
-            self.extracted,
-        )
-
-    def _key(self, path: Path) -> str | None:
-        """None where the file cannot be read: extraction then finds out why."""
-        if not path.is_file():
-            return None
-        try:
-            return feature_key(
-                path, self.spec, every=self.job.every, max_frames=self.job.max_frames
-            )
-        except OSError:
-            return None
-
-    def _store(self, task: _Task, clip: ClipFeatures) -> None:
-        self.usable[task.clip.name] = clip
-        self.extracted += 1
-        if task.key:
-            self.cache.put(task.key, clip)
-
-    def _report(self) -> None:
-        if self.progress:
-            self.progress(len(self.usable) + len(self.faults), len(self.tree.clips))
-
-    def _left_out(self) -> tuple[LeftOut, ...]:
-        return tuple(
-            LeftOut(clip.path.relative_to(self.tree.root).as_posix(), *self.faults[clip.name])
-            for clip in self.tree.clips
-            if clip.name in self.faults
-        )
-
-    def _give_up_if_all_die(self) -> None:
-        deaths = sum(fault.reason == WORKER_DIED for fault in self.faults.values())
-        if deaths == len(self.faults) >= _DEATHS_TO_GIVE_UP and not self.usable:
-            raise WorkError(
-                f"the worker processes die on every clip of {self.tree.root}; run with one "
-                "worker to see why, or free memory"
-            )
-
-    def _nothing_usable(self) -> str:
-        faults = list(self.faults.values())
-        (reason, count), *_ = Counter(fault.reason for fault in faults).most_common(1)
-        detail = next(fault.detail for fault in faults if fault.reason == reason)
-        return (
-            f"none of the {len(faults)} clips in {self.tree.root} can be used; "
-            f"most frequent reason ({count} times), {reason}: {detail}"
-        )
-
-
-def _outcomes(
-    job: _Job, tasks: Iterator[_Task], workers: int
-) -> Iterator[tuple[_Task, ClipFeatures | _Fault | None]]:
-    if workers > 1:
-        return run_in_processes(partial(_work, job), tasks, workers=workers)
-    return _here(job, tasks)
-
-
-def _here(
-    job: _Job, tasks: Iterator[_Task]
-) -> Iterator[tuple[_Task, ClipFeatures | _Fault | None]]:
-    try:
-        for task in tasks:
-            yield task, _work(job, task)
-    finally:
-        _tools.cache_clear()
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    torch = sys.modules.get("torch")  # there if the tools need it
-    if torch is None:
-        yield
-        return
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@lru_cache(maxsize=1)
-def _tools(make_tools: Callable[[str], Tools], backbone: str) -> Tools:
-    return make_tools(backbone)
-
-
-def _work(job: _Job, task: _Task) -> ClipFeatures | _Fault:
-    """Extract one clip; a fault of the clip is an outcome, a fault of the tools is an error."""
-    tools = _tools(job.make_tools, job.backbone)
-    with _one_thread():
-        return _extract(job, task.clip.path, tools)
-
-
-def _extract(job: _Job, path: Path, tools: Tools) -> ClipFeatures | _Fault:
-    try:
-        return extract(path, *tools, every=job.every, max_frames=job.max_frames)
-    except ClipError as error:
-        return _Fault(error.reason.value, error.reason.sentence)
-    except MienError:
-        raise
-    except Exception as error:  # noqa: BLE001 - one odd clip must not end a run of thousands
-        return _Fault(FAILED, f"{type(error).__name__}: {error}")
+def _extract(tools: Tools, every: int, max_frames: int | None, path: Path) -> StoredClip:
+    check_range(every, max_frames)
+    grid = FrameGrid(every)
+    rows = Walk(path, *tools).through(grid, max_frames=max_frames)
+    clip = clip_features(path, rows, grid.looked_at(), feature_spec(tools.backbone.record))
+    return StoredClip(clip, np.asarray([row.frame for row in rows], dtype=np.int32))

@@ -4,6 +4,7 @@ import math
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,9 +19,29 @@ def picture(height: int, width: int) -> Image:
     return np.random.default_rng(5).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def smooth_picture(size: int) -> Image:
-    rough = np.random.default_rng(6).integers(0, 256, (12, 12, 3), dtype=np.uint8)
+def smooth_picture(size: int, bumps: int = 12) -> Image:
+    rough = np.random.default_rng(6).integers(0, 256, (bumps, bumps, 3), dtype=np.uint8)
     return np.asarray(cv2.resize(rough, (size, size), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def slow_crop(frame: Image, face: Face, size: int) -> npt.NDArray[np.float64]:
+    """The mean of 16 x 16 samples in each of the crop's pixels; outside the frame it is wrong."""
+    fine = size * 16
+    matrix = face_transform(face, fine)
+    samples = np.asarray(cv2.warpAffine(frame, matrix, (fine, fine)), float)
+    return np.asarray(samples.reshape(size, 16, size, 16, 3).mean(axis=(1, 3)))
+
+
+def shown(frame: Image, face: Face, size: int) -> npt.NDArray[np.bool_]:
+    """Which of the crop's pixels lie wholly in the frame, with a frame pixel's distance or two."""
+    matrix = face_transform(face, size)
+    row, column = np.indices((size, size))
+    places = np.stack([column, row]).reshape(2, -1) - matrix[:, 2:]
+    x, y = np.linalg.solve(matrix[:, :2], places).reshape(2, size, size)
+    reach = 2 / math.hypot(matrix[0, 0], matrix[1, 0]) + 2
+    height, width = frame.shape[:2]
+    within = (x >= reach) & (x <= width - reach) & (y >= reach) & (y <= height - reach)
+    return np.asarray(within)
 
 
 def turned(face: Face, angle: float, about: tuple[float, float]) -> Face:
@@ -45,15 +66,69 @@ def test_upright_face_of_the_crops_size_is_the_box_itself(left: int, top: int, s
     assert np.array_equal(align_face(frame, face, size, margin=0), expected)
 
 
-@given(left=st.integers(0, 20), top=st.integers(0, 20), times=st.integers(1, 6))
-@settings(deadline=None)
-def test_larger_upright_face_is_the_mean_of_blocks(left: int, top: int, times: int) -> None:
-    frame = picture(80, 80)
+@given(
+    left=st.floats(-60, 160),
+    top=st.floats(-60, 160),
+    times=st.floats(0.5, 12),
+    degrees=st.floats(-90, 90),
+)
+@settings(deadline=None, max_examples=50)
+def test_crop_is_the_mean_over_each_pixels_area(
+    left: float, top: float, times: float, degrees: float
+) -> None:
+    frame = smooth_picture(200, 5)
     side = 10 * times
-    crop = align_face(frame, upright_face(left, top, left + side, top + side), 10, margin=0)
-    box = frame[top : top + side, left : left + side].astype(float)
-    means = box.reshape(10, times, 10, times, 3).mean(axis=(1, 3))
-    assert np.abs(crop - means).max() <= 0.51
+    face = upright_face(left, top, left + side, top + side)
+    face = turned(face, math.radians(degrees), (left + side / 2, top + side / 2))
+    difference = np.abs(align_face(frame, face, 10) - slow_crop(frame, face, 10))
+    inside = shown(frame, face, 10)
+    assert difference[inside].max(initial=0) < 8
+
+
+@pytest.mark.parametrize("side", [40, 57, 83, 128])
+def test_no_pixel_of_a_large_face_is_skipped(side: int) -> None:
+    rows, columns = np.indices((200, 200))
+    board = np.repeat(((rows + columns) % 2 * 255)[..., None], 3, axis=2).astype(np.uint8)
+    crop = align_face(board, upright_face(31, 33, 31 + side, 33 + side), 16, margin=0)
+    assert np.abs(crop.astype(int) - 127).max() <= 1
+
+
+def test_of_the_square_a_quarter_is_the_boxs_and_the_rest_the_landmarks() -> None:
+    marks = upright_face(40, 40, 80, 80).landmarks
+    # box: centre (68, 52), side 56; landmarks: centre (60, 60), side 40
+    face = Face(Box(40, 24, 96, 80), marks, 1.0)
+    centre, side = (62, 58), 44
+    left, top, size = centre[0] - side // 2, centre[1] - side // 2, side
+    frame = picture(120, 120)
+    expected = frame[top : top + size, left : left + size]
+    assert np.array_equal(align_face(frame, face, size, margin=0), expected)
+
+
+def test_landmarks_of_a_turned_face_are_followed_along_its_own_axis() -> None:
+    plain = upright_face(0, 0, 40, 40)
+    lying = turned(plain, math.pi / 2 - 0.01, (20, 20))
+    upright, side = face_transform(plain, 40, margin=0), face_transform(lying, 40, margin=0)
+    centre = [20 - 0.5, 20 - 0.5, 1]
+    assert upright @ centre == pytest.approx(side @ centre)
+    assert np.linalg.det(upright[:, :2]) == pytest.approx(np.linalg.det(side[:, :2]))
+
+
+@given(
+    height=st.integers(1, 90),
+    width=st.integers(1, 90),
+    x=st.floats(-300, 300),
+    y=st.floats(-300, 300),
+    side=st.floats(0.5, 1e5),
+    size=st.integers(1, 64),
+)
+@settings(deadline=None)
+def test_any_face_in_any_frame_can_be_cut(
+    height: int, width: int, x: float, y: float, side: float, size: int
+) -> None:
+    frame = np.full((height, width, 3), (10, 120, 230), np.uint8)
+    crop = align_face(frame, upright_face(x, y, x + side, y + side), size)
+    assert crop.shape == (size, size, 3)
+    assert np.abs(crop.astype(int) - (10, 120, 230)).max() <= 1
 
 
 def test_margin_shows_more_on_each_side() -> None:
@@ -97,16 +172,22 @@ def test_turned_face_comes_out_upright(degrees: int) -> None:
     side=st.floats(5, 200),
     degrees=st.floats(-89, 89),
     size=st.integers(8, 128),
+    margin=st.floats(0, 1),
 )
 def test_eyes_are_level_and_the_centre_stays_in_the_centre(
-    x: float, y: float, side: float, degrees: float, size: int
+    x: float, y: float, side: float, degrees: float, size: int, margin: float
 ) -> None:
     upright = upright_face(x, y, x + side, y + side)
     face = turned(upright, math.radians(degrees), (x + side / 2, y + side / 2))
-    matrix = face_transform(face, size, side)
+    matrix = face_transform(face, size, margin=margin)
     left, right, *_ = (matrix @ [mark.x - 0.5, mark.y - 0.5, 1] + 0.5 for mark in face.landmarks)
-    assert left == pytest.approx([0.3 * size, 0.35 * size], abs=1e-6 * size)
-    assert right == pytest.approx([0.7 * size, 0.35 * size], abs=1e-6 * size)
+    assert left[1] == pytest.approx(right[1], abs=1e-6 * size)
+    assert left[0] + right[0] == pytest.approx(size, abs=1e-6 * size)
+    apart = size / side / (1 + 2 * margin)
+    eyes = upright.landmarks.right_eye.x - upright.landmarks.left_eye.x
+    assert right[0] - left[0] == pytest.approx(eyes * apart, rel=1e-6)
+    middle = matrix @ [x + side / 2 - 0.5, y + side / 2 - 0.5, 1] + 0.5
+    assert middle == pytest.approx([size / 2] * 2, abs=1e-6 * size)
 
 
 def test_swapped_eyes_do_not_turn_the_face_over() -> None:

@@ -3,17 +3,38 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
+from common.backbones.engines.base import Done
 from common.video import Image
 from common.video.faces import Face
-from simulations.data.features import Tools
+from common.video.tracking import EveryFrame
+from simulations.data.features import Tools, VideoExtractor
 from tests.common.video.clips import flat_images, write_video
 from tests.common.video.fakes import BoxDetector, MeanBackbone, upright_face
 
 FACE = upright_face(8, 8, 40, 40)
-BACKBONE = MeanBackbone()
+
+
+class _Backbone(MeanBackbone):
+    """Does at once what engines do behind one's back."""
+
+    provenance = "mini-xception/1/1 by hand"
+
+    def submit(self, crops: npt.NDArray[np.uint8]) -> Done:
+        return Done(self.features(crops))
+
+    def close(self) -> None:
+        pass
+
+
+BACKBONE = _Backbone()
 
 
 def clip_name(index: int, modality: int = 1) -> str:
@@ -33,7 +54,17 @@ def make_tree(root: Path, count: int, images: int = 4) -> Path:
 
 def counted_tools(backbone: str) -> Tools:
     """Tools whose backbone counts its calls in `BACKBONE.calls` (of this process)."""
-    return Tools(BACKBONE, BoxDetector(FACE))
+    return Tools(BACKBONE, EveryFrame(BoxDetector(FACE)))
+
+
+@dataclass(frozen=True)
+class CountedVideos(VideoExtractor):
+    make_tools: Callable[[str], Tools] = counted_tools
+
+
+def blind_in_the_dark(backbone: str) -> Tools:
+    """Counted tools that see no face in frames that are nearly black."""
+    return Tools(BACKBONE, EveryFrame(BoxDetector(FACE, dark=20)))
 
 
 class _Deadly(BoxDetector):
@@ -46,11 +77,24 @@ class _Deadly(BoxDetector):
 
 
 def deadly_tools(backbone: str) -> Tools:
-    return Tools(MeanBackbone(), _Deadly(FACE))
+    return Tools(_Backbone(), EveryFrame(_Deadly(FACE)))
 
 
 def dying_tools(backbone: str) -> Tools:
     os._exit(3)
+
+
+class _Endless(BoxDetector):
+    """Never comes back from a frame that is nearly white."""
+
+    def detect(self, frames: Sequence[Image]) -> list[list[Face]]:
+        if max(frame.mean() for frame in frames) > 240:
+            time.sleep(1000)
+        return super().detect(frames)
+
+
+def endless_tools(backbone: str) -> Tools:
+    return Tools(_Backbone(), EveryFrame(_Endless(FACE)))
 
 
 class _Buggy(BoxDetector):
@@ -61,7 +105,7 @@ class _Buggy(BoxDetector):
 
 
 def buggy_tools(backbone: str) -> Tools:
-    return Tools(MeanBackbone(), _Buggy(FACE))
+    return Tools(_Backbone(), EveryFrame(_Buggy(FACE)))
 
 
 def square(number: int) -> int:
@@ -77,4 +121,10 @@ def square_or_die(number: int) -> int:
 def raise_at_three(number: int) -> int:
     if number == 3:
         raise KeyError("three")
+    return square(number)
+
+
+def sleep_long_at_two(number: int) -> int:
+    if number == 2:
+        time.sleep(1000)
     return square(number)

@@ -10,14 +10,15 @@ from hypothesis import strategies as st
 from safetensors.numpy import save
 
 from common.video.extract import ClipFeatures
-from simulations.data.cache import FeatureCache, feature_key
+from simulations.data.cache import FeatureCache, StoredClip, feature_key
 
 KEY = "ab" * 32
 
 
-def some_clip() -> ClipFeatures:
+def some_clip() -> StoredClip:
     features = np.arange(12, dtype=np.float32).reshape(3, 4)
-    return ClipFeatures(features, decoded=5, with_face=3, several_faces=1, spec="x/1/1")
+    clip = ClipFeatures(features, decoded=5, with_face=3, several_faces=1, spec="x/1/1")
+    return StoredClip(clip, np.array([0, 2, 3], dtype=np.int32))
 
 
 @pytest.fixture
@@ -25,16 +26,39 @@ def cache(tmp_path: Path) -> FeatureCache:
     return FeatureCache(tmp_path / "a" / "cache")
 
 
+def facts(stored: StoredClip) -> tuple[object, ...]:
+    clip = stored.clip
+    return (
+        clip.features.tolist(),
+        clip.features.dtype,
+        stored.numbers.tolist(),
+        (clip.decoded, clip.with_face, clip.several_faces, clip.spec),
+    )
+
+
 def test_what_was_put_is_got(cache: FeatureCache) -> None:
     assert cache.get(KEY) is None
-    clip = some_clip()
-    cache.put(KEY, clip)
+    cache.put(KEY, some_clip())
     found = cache.get(KEY)
     assert found is not None
-    assert found.features.dtype == np.float32
-    assert np.array_equal(found.features, clip.features)
-    assert (found.decoded, found.with_face, found.several_faces, found.spec) == (5, 3, 1, "x/1/1")
+    assert facts(found) == facts(some_clip())
     assert cache.get("cd" * 32) is None
+
+
+def test_no_face_is_remembered(cache: FeatureCache) -> None:
+    assert not cache.has_no_face(KEY)
+    cache.put_no_face(KEY)
+    assert cache.has_no_face(KEY)
+    assert not cache.has_no_face("cd" * 32)
+    assert cache.get(KEY) is None
+    (path,) = cache.path(KEY).parent.iterdir()
+    path.write_bytes(b"{}")
+    assert not cache.has_no_face(KEY)
+
+
+def test_frame_numbers_must_fit() -> None:
+    with pytest.raises(ValueError, match="one int32 per feature"):
+        StoredClip(some_clip().clip, np.zeros(2, np.int32))
 
 
 def test_only_the_owner_may_read(cache: FeatureCache) -> None:
@@ -56,8 +80,7 @@ def test_damage_never_passes_for_features(
     cache.path(KEY).write_bytes(content[:place] if cut else content)
     found = cache.get(KEY)
     if found is not None:  # the name of an unused field may have changed, nothing else
-        assert np.array_equal(found.features, some_clip().features)
-        assert (found.decoded, found.several_faces, found.spec) == (5, 1, "x/1/1")
+        assert facts(found) == facts(some_clip())
     assert not (cut and found)
 
 
@@ -83,13 +106,16 @@ def test_key_follows_content_spec_and_choice_of_frames(tmp_path: Path) -> None:
     one.write_bytes(b"clip")
     twin.write_bytes(b"clip")
     other.write_bytes(b"clip.")
-    base = feature_key(one, "x/1/1", every=1, max_frames=None)
+    software = {"av": "1", "numpy": "2"}
+
+    def key(path: Path = one, spec: str = "x/1/1", every: int = 1, most: int | None = None) -> str:
+        return feature_key(path, spec, every=every, max_frames=most, software=software)
+
+    base = key()
     assert len(base) == 64
-    assert feature_key(twin, "x/1/1", every=1, max_frames=None) == base
-    changed = {
-        feature_key(other, "x/1/1", every=1, max_frames=None),
-        feature_key(one, "x/2/1", every=1, max_frames=None),
-        feature_key(one, "x/1/1", every=2, max_frames=None),
-        feature_key(one, "x/1/1", every=1, max_frames=2),
-    }
-    assert len(changed | {base}) == 5
+    assert key(twin) == base
+    changed = {key(other), key(spec="x/2/1"), key(every=2), key(most=2)}
+    software = {"numpy": "2", "av": "1"}
+    assert key() == base
+    software = {"av": "1.1", "numpy": "2"}
+    assert len(changed | {base, key()}) == 6

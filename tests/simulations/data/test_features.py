@@ -1,22 +1,29 @@
 from __future__ import annotations
 
+import io
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from common.backbones.registry import MINI_XCEPTION, feature_spec
 from common.errors import UsageError, WorkError
-from simulations.data.features import FAILED, WORKER_DIED, ClipTable, extract_clips
+from simulations.data.data_set import find_videos
+from simulations.data.extraction import FAILED, TIMED_OUT, WORKER_DIED, Extraction, extract_all
+from simulations.data.features import ClipTable, VideoExtractor, extract_clips
 from simulations.data.ravdess_tree import find_clips
 from tests.common.video.clips import SIZE, write_video
 from tests.simulations.data.fakes import (
     BACKBONE,
+    blind_in_the_dark,
     buggy_tools,
     clip_name,
     counted_tools,
     deadly_tools,
     dying_tools,
+    endless_tools,
     make_tree,
 )
 from tests.support import shared_video
@@ -50,7 +57,7 @@ def test_clips_and_their_features(tree: Path, cache: Path) -> None:
     assert [str(name) for name in table.clips] == [clip_name(i) for i in (1, 2, 3, 4)]
     assert [features.shape for features in table.features] == [(4, 128)] * 4
     assert first_levels(table) == [1, 2, 3, 4]
-    assert (table.left_out, table.extracted, table.spec) == ((), 4, "mini-xception/1/1")
+    assert (table.left_out, table.extracted, table.spec) == ((), 4, feature_spec(MINI_XCEPTION))
 
 
 def test_second_run_extracts_nothing(tree: Path, cache: Path) -> None:
@@ -215,3 +222,103 @@ def test_real_clip_in_a_tree(tmp_path: Path, cache: Path) -> None:
     table = extract_clips(find_clips(tmp_path / "real"), cache=cache, every=20)
     assert [str(clip) for clip in table.clips] == [name]
     assert table.features[0].shape == (7, 128)
+
+
+def extracted(root: Path, cache: Path, **options: object) -> Extraction:
+    extractor = VideoExtractor("mini-xception", make_tools=counted_tools)
+    return extract_all(find_videos(root), extractor, cache=cache, **options)  # type: ignore[arg-type]
+
+
+def zipped(tree: Path, target: Path) -> Path:
+    """The tree as archives, one per folder, inside one archive."""
+    target.mkdir()
+    with zipfile.ZipFile(target / "all.zip", "w") as outer:
+        for folder in sorted(tree.iterdir()):
+            inner = io.BytesIO()
+            with zipfile.ZipFile(inner, "w", zipfile.ZIP_DEFLATED) as archive:
+                for path in sorted(folder.iterdir()):
+                    archive.write(path, f"{folder.name}/{path.name}")
+            outer.writestr(f"Video_Speech_{folder.name}.zip", inner.getvalue())
+    return target
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_archives_give_what_the_unpacked_tree_gives(
+    tree: Path, tmp_path: Path, workers: int
+) -> None:
+    plain = run(tree, tmp_path / "one")
+    packed = run(zipped(tree, tmp_path / "zips"), tmp_path / "two", workers=workers)
+    assert packed.clips == plain.clips
+    assert all(map(np.array_equal, packed.features, plain.features))
+    assert packed.extracted == 4
+    assert list((tmp_path / "two" / "unpacked").iterdir()) == []
+    assert run(tree, tmp_path / "two").extracted == 0  # the content is the same
+
+
+def test_a_damaged_member_costs_one_clip(tree: Path, tmp_path: Path, cache: Path) -> None:
+    folder = tmp_path / "zips"
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "x.zip", "w") as archive:
+        for path in sorted(tree.rglob("*.mp4")):
+            archive.write(path, path.name)
+    data = bytearray((folder / "x.zip").read_bytes())
+    data[300] ^= 1
+    (folder / "x.zip").write_bytes(data)
+    found = extracted(folder, cache)
+    assert [(left.clip, left.reason) for left in found.left_out] == [
+        (f"x.zip/{clip_name(1)}.mp4", "archive_damaged")
+    ]
+    assert len(found.done) == 3
+
+
+def test_that_a_clip_shows_no_face_is_remembered(tree: Path, cache: Path) -> None:
+    black = [np.zeros((*SIZE, 3), np.uint8)] * 3
+    write_video(tree / "Actor_02" / f"{clip_name(2)}.mp4", black, codec="mpeg4")
+    first = run(tree, cache, make_tools=blind_in_the_dark)
+    assert left_out(first) == {clip_name(2): "no_face"}
+    calls = BACKBONE.calls
+    data = find_videos(tree)
+    extractor = VideoExtractor("mini-xception", make_tools=blind_in_the_dark)
+    again = extract_all(data, extractor, cache=cache)
+    assert (again.extracted, again.looked_at, BACKBONE.calls) == (0, 0, calls)
+    assert [left.reason for left in again.left_out] == ["no_face"]
+
+
+def test_frames_with_a_face_keep_their_numbers(tree: Path, cache: Path) -> None:
+    black, grey = np.zeros((*SIZE, 3), np.uint8), np.full((*SIZE, 3), 120, np.uint8)
+    pictures = [black, grey, grey, black, black, grey, grey, grey]
+    write_video(tree / "Actor_02" / f"{clip_name(2)}.mp4", pictures, codec="mpeg4")
+    for every, numbers in ((1, [1, 2, 5, 6, 7]), (2, [2, 6])):
+        extractor = VideoExtractor("mini-xception", every, make_tools=blind_in_the_dark)
+        found = extract_all(find_videos(tree), extractor, cache=cache)
+        stored = found.features(found.done[1][1])
+        assert stored.numbers.tolist() == numbers
+        assert len(stored.clip.features) == len(numbers)
+
+
+@pytest.mark.slow  # the limit must be longer than a process takes to start anywhere
+def test_a_clip_without_end_is_given_up(tree: Path, cache: Path) -> None:
+    white = [np.full((*SIZE, 3), 250, np.uint8)] * 2
+    write_video(tree / "Actor_02" / f"{clip_name(2)}.mp4", white, codec="mpeg4")
+    extractor = VideoExtractor("mini-xception", make_tools=endless_tools)
+    found = extract_all(find_videos(tree), extractor, cache=cache, workers=1, time_limit=30.0)
+    (left,) = found.left_out
+    assert (left.reason, left.detail) == (
+        TIMED_OUT,
+        "it took longer than 30 s and was given up; allow more time",
+    )
+    assert [clip.user for clip, _ in found.done] == ["actor-01", "actor-03", "actor-04"]
+
+
+def test_a_cache_that_cannot_be_written_ends_the_run(tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(WorkError, match="cache cannot be written"):
+        run(tree, tmp_path / "file" / "cache")
+
+
+def test_features_that_vanish_are_told(tree: Path, cache: Path) -> None:
+    found = extracted(tree, cache)
+    for path in cache.glob("*.safetensors"):
+        path.unlink()
+    with pytest.raises(WorkError, match="run the same command again"):
+        found.features(found.done[0][1])

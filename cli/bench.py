@@ -1,0 +1,105 @@
+"""`mien bench`: how fast, measured against the limit and against the common way in the same run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.console import output, phase_bars, print_json
+
+if TYPE_CHECKING:
+    from simulations.watching import Watcher
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="""Measure speed: Mien, the common way and the limit by turns, in one run.
+
+Timings depend on the machine and on what else it does; the ratios much less. Run them on a machine
+that does nothing else.""",
+)
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")]
+Repeats = Annotated[int, typer.Option(help="Times that each way is timed.", min=1)]
+
+
+@app.command("features")
+def features(
+    clip: Annotated[
+        str, typer.Option(help="Video with a face; without it, a synthetic clip is drawn.")
+    ] = "",
+    repeats: Repeats = 5,
+    actors: Annotated[
+        int, typer.Option(help="Synthetic actors for the adaptive frame rate.", min=4, max=24)
+    ] = 8,
+    json: Json = False,
+) -> None:
+    """From a clip to frame features: frames per second, and clips per second adaptively.
+
+    The common way is facenet-pytorch's MTCNN at its defaults on every frame and EfficientNet-B0 by
+    the package emotiefflib, in eager torch and in ONNX Runtime. The limit is decoding and the
+    backbone alone, everything else for nothing. Networks have random weights: speed does not
+    depend on them. Needs the extra `bench`.
+
+    **Example:** `mien bench features --clip my.mp4 --json`
+    """
+    from simulations.bench.adaptive import measure_adaptive
+    from simulations.bench.features import measure_features
+
+    with phase_bars() as watch:
+        workers = os.cpu_count() or 1
+        path = Path(clip) if clip else _synthetic_clip(workers, watch)
+        figures = measure_features(path, repeats=repeats, watch=watch)
+        figures |= measure_adaptive(actors=actors, seed=0, workers=workers, watch=watch)
+    _show(figures, as_json=json)
+
+
+@app.command("personalise")
+def personalise(repeats: Repeats = 15, seed: int = 0, json: Json = False) -> None:
+    """A personal head of 1280 x 8 from 40 clips, strength and scale chosen, on one core.
+
+    Beside it the published way, 70 epochs of Adam, at batch sizes 1 and 32.
+    """
+    from simulations.bench.personalise import measure
+
+    _show(measure(repeats, seed), as_json=json)
+
+
+@app.command("federation")
+def federation(
+    largest: Annotated[
+        int, typer.Option(help="Most clients that are simulated.", min=24)
+    ] = 100_000,
+    json: Json = False,
+) -> None:
+    """Seconds per round: Flower with Ray, the in-process Grid and the cohort engine, same work."""
+    from simulations.bench.federation import COHORT_SIZES, GRID_SIZES, RAY_SIZES, measure
+
+    with phase_bars() as watch:
+        figures = measure(
+            ray=[size for size in RAY_SIZES if size <= largest],
+            grid=[size for size in GRID_SIZES if size <= largest],
+            cohort=[size for size in COHORT_SIZES if size <= largest],
+            watch=watch,
+        )
+    _show(figures, as_json=json)
+
+
+def _synthetic_clip(workers: int, watch: Watcher) -> Path:
+    from simulations.data.ravdess_tree import find_clips
+    from simulations.settings import parse_settings
+    from simulations.sources import synthetic_actors
+
+    folder = synthetic_actors(parse_settings({}), workers=workers, watch=watch)
+    return find_clips(folder).clips[0].path
+
+
+def _show(figures: Mapping[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(dict(figures))
+        return
+    for name, value in figures.items():
+        output.print(f"{name.replace('_', ' ')}: {value}", highlight=False, markup=False)

@@ -1,0 +1,1 @@
+"""Measurements that can be repeated: each module measures one claim and returns its figures."""
