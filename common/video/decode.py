@@ -47,6 +47,7 @@ _DECODER_OPTIONS: Final = {"max_pixels": str(MOST_PIXELS)}
 _ONLY_FILES: Final = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
 # Opening a file decodes a first frame where its container does not say all: the limit counts then.
 _OPTIONS: Final = {**_ONLY_FILES, **_DECODER_OPTIONS}
+_STORED_OPTIONS: Final = {**_OPTIONS, "ignore_editlist": "1"}
 # So little is read that the sizes are what the container says, not what a decoder made of them.
 _PROBE_OPTIONS: Final = {**_ONLY_FILES, "probesize": "32", "analyzeduration": "0"}
 
@@ -280,7 +281,8 @@ def _decoded(path: Path, container: Any, stream: Any) -> Iterator[Any]:
     except (av.error.FFmpegError, ValueError) as error:
         reason = Reason.TOO_LARGE if _declared_too_large(path) else Reason.TRUNCATED
         raise ClipError(reason, path) from error
-    if packets < _promised_packets(container, stream):
+    promised = _promised_packets(container, stream)
+    if packets < promised and _stored_packets(path) < promised:
         raise ClipError(Reason.TRUNCATED, path)
 
 
@@ -298,6 +300,21 @@ def _declared_too_large(path: Path) -> bool:
 def _promised_packets(container: Any, stream: Any) -> int:
     # Only MP4's sample table is exact; other containers carry estimates or nothing.
     return int(stream.frames) if "mp4" in container.format.name else 0
+
+
+def _stored_packets(path: Path) -> int:
+    """Packets of an MP4's video that are there, shown or not; none is decoded.
+
+    A trimmed file promises all that it stores, and its edit list (ISO/IEC 14496-12, 8.6.6) hides
+    some of that.
+    """
+    try:
+        with av.open(str(path.absolute()), options=_STORED_OPTIONS) as container:
+            stream = _first_video(container)
+            packets = container.demux(stream) if stream else ()
+            return sum(bool(packet.size) and not packet.is_corrupt for packet in packets)
+    except (av.error.FFmpegError, ValueError):
+        return 0
 
 
 def batches(images: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -9,8 +9,9 @@ Memory is bounded by the batch and the frame size, not by the clip: a clip of mo
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -22,6 +23,7 @@ from common.backbones.registry import Backbone, feature_spec
 from common.video import Image
 from common.video.crop import align_face
 from common.video.decode import ClipError, Reason, batches, check_range, pictures
+from common.video.picture import Picture
 from common.video.prefetch import prefetched
 from common.video.subject import SubjectChooser, Wanted
 from common.video.tracking import FaceFinder
@@ -152,11 +154,14 @@ class Walk:
         batch: int = BATCH,
         wanted: Wanted | None = None,
         most_frames: int = MOST_FRAMES,
+        source: Callable[[], Iterator[Picture]] | None = None,
     ) -> None:
+        """`source` gives the clip's frames in place of decoding `path` again."""
         if most_frames < 1:
             raise ValueError(f"most_frames is {most_frames}, expected at least 1")
         self._path, self._backbone, self._finder = path, backbone, finder
         self._batch, self._wanted, self._most_frames = batch, wanted, most_frames
+        self._source = source or (lambda: pictures(path))
 
     def through(self, grid: FrameGrid, *, max_frames: int | None = None) -> list[Row]:
         """Rows of the grid's frames, in order; the grid is thinned where there are too many.
@@ -175,7 +180,7 @@ class Walk:
 
     def _images(self, grid: FrameGrid, stop: int | None) -> Iterator[tuple[int, Image]]:
         """The grid's frames; since they are made ahead, some more while it is being thinned."""
-        for picture in pictures(self._path, max_frames=stop):
+        for picture in islice(self._source(), stop):
             grid.decoded = picture.index + 1
             if grid.takes(picture.index):
                 yield picture.index, picture.image()

@@ -1,14 +1,15 @@
 """Clips per second with all frames and with adaptive frame rate, on synthetic clips.
 
-A universal head is trained on the features of some synthetic actors (all frames), the margins are
-calibrated on the same actors' clips, and the other actors' clips are measured: both ways by turns,
-and how often the two decide the same.
+The clips are as long as RAVDESS's actors speak, and their users are known, as on a device: a head
+is trained on every actor's first repetition (all frames), the margins are calibrated on the second
+repetition of one statement, and the second repetition of the other statement is measured, both
+ways by turns, and how often the two decide the same.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -21,20 +22,26 @@ from common.clips import ClipSet, make_clip_set
 from common.expressions import EXPRESSIONS
 from common.heads.specification import HeadSpecification
 from common.heads.standardise import UserStatistics
-from common.heads.universal import UniversalHead, inputs_of, universal_logits
-from common.video.adaptive import AdaptivePlan, Trace, calibrate, extract_adaptively, trace
-from common.video.extract import Features, FrameGrid, Walk, extract
+from common.heads.universal import (
+    UniversalHead,
+    inputs_of,
+    statistics_of,
+    universal_logits,
+)
+from common.paths import cache_folder
+from common.video.adaptive import AdaptivePlan, Decide, calibrate, extract_adaptively, trace
+from common.video.extract import Features, extract
 from common.video.mtcnn.detector import FastMtcnn
 from common.video.tracking import FaceFinder, Tracker
+from simulations.actors.manifest import RENDERER_VERSION
+from simulations.actors.plan import ClipPlan
+from simulations.actors.writer import write_actors
 from simulations.data.ravdess_tree import FoundClip, find_clips
 from simulations.pooled import pooled_head
-from simulations.settings import parse_settings
-from simulations.sources import synthetic_actors
 from simulations.watching import Watcher
 
 _L2: Final = 0.01
-_ONE_IN: Final = 4
-"""Each fourth actor's clips are measured; the others' train and calibrate."""
+_PLAN: Final = ClipPlan(frames=64)
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,7 @@ def measure_adaptive(*, actors: int, seed: int, workers: int, watch: Watcher) ->
     """Figures of both ways on synthetic clips.
 
     Args:
-        actors: synthetic actors, at least 4; drawn into the cache where they are missing.
+        actors: synthetic actors, at least 2; drawn into the cache where they are missing.
         seed: of the actors.
         workers: processes that draw.
         watch: told of each phase.
@@ -56,58 +63,82 @@ def measure_adaptive(*, actors: int, seed: int, workers: int, watch: Watcher) ->
         `mien_clips_per_second`, `mien_adaptive_clips_per_second`, their ratio, the share of clips
         with the same decision, the mean share of frames looked at, and the clips measured.
     """
-    settings = parse_settings({"actors": actors, "seed": seed})
-    clips = find_clips(synthetic_actors(settings, workers=workers, watch=watch)).clips
+    clips = find_clips(_long_clips(actors, seed, workers, watch)).clips
     tools = _Tools(load(DEFAULT_BACKBONE), Tracker(FastMtcnn()))
-    known, measured = _divided(clips)
-    head, plan = _prepared(known, tools, seed, watch)
-    return _measured(measured, tools, head, plan, watch)
+    training = [clip for clip in clips if clip.name.repetition == 1]
+    others = [clip for clip in clips if clip.name.repetition == 2]
+    known = _trained(training, tools, seed, watch)
+    plan = _calibrated([c for c in others if c.name.statement == 1], tools, known, watch)
+    return _measured([c for c in others if c.name.statement == 2], tools, known, plan, watch)
 
 
-def _divided(clips: Sequence[FoundClip]) -> tuple[list[FoundClip], list[FoundClip]]:
-    """Training and calibration clips, and those that are measured; no actor is in both."""
-    measured = [clip for clip in clips if clip.name.actor % _ONE_IN == 0]
-    return [clip for clip in clips if clip.name.actor % _ONE_IN], measured
+@dataclass(frozen=True)
+class _Known:
+    """A head and its users' own means and spreads, by actor."""
+
+    head: UniversalHead
+    statistics: Mapping[int, UserStatistics]
+
+    def decide(self, clip: FoundClip) -> Decide:
+        """Logits of a clip of this clip's actor, (classes,)."""
+        own = self.statistics[clip.name.actor]
+
+        def scores(features: Features) -> npt.NDArray[np.float64]:
+            inputs = inputs_of(self.head, _one(features), own)
+            return np.asarray(universal_logits(self.head, inputs, own.trust)[0])
+
+        return scores
 
 
-def _prepared(
-    clips: Sequence[FoundClip], tools: _Tools, seed: int, watch: Watcher
-) -> tuple[UniversalHead, AdaptivePlan]:
-    rows = []
-    for done, clip in enumerate(clips, 1):
-        rows.append(Walk(clip.path, tools.backbone, tools.finder).through(FrameGrid(1)))
-        watch("clips to train and calibrate on", done, len(clips))
-    usable = [(clip, found) for clip, found in zip(clips, rows, strict=True) if found]
-    features = [np.stack([row.feature for row in found]) for _, found in usable]
-    head = _trained([clip for clip, _ in usable], features, tools, seed)
-    traces = [
-        trace(one, [row.frame for row in found], lambda rows: decide(head, rows))
-        for one, (_, found) in zip(features, usable, strict=True)
-    ]
-    return head, calibrate([one for one in traces if isinstance(one, Trace)])
+def _long_clips(actors: int, seed: int, workers: int, watch: Watcher) -> Path:
+    name = f"bench-seed-{seed}-actors-{actors}-renderer-{RENDERER_VERSION}"
+    folder = cache_folder() / "synthetic-actors" / name
+    write_actors(
+        folder,
+        actors=actors,
+        seed=seed,
+        plan=_PLAN,
+        workers=workers,
+        progress=lambda done, total: watch("long clips drawn", done, total),
+    )
+    return folder
 
 
-def _trained(
-    clips: Sequence[FoundClip], features: Sequence[Features], tools: _Tools, seed: int
-) -> UniversalHead:
+def _trained(clips: Sequence[FoundClip], tools: _Tools, seed: int, watch: Watcher) -> _Known:
     record = tools.backbone.record
     specification = HeadSpecification(
-        kind="logistic", features=feature_spec(record), dimension=record.dimension
+        kind="logistic",
+        features=feature_spec(record),
+        dimension=record.dimension,
+        pooling="mean",
     )
+    features = []
+    for done, clip in enumerate(clips, 1):
+        features.append(extract(clip.path, tools.backbone, tools.finder).features)
+        watch("clips to train on", done, len(clips))
     table = make_clip_set(
         [str(clip.name) for clip in clips],
         [f"actor-{clip.name.actor:02d}" for clip in clips],
         [clip.name.label for clip in clips],
         features,
     )
-    return pooled_head(specification, table, l2=_L2, seed=seed)
+    head = pooled_head(specification, table, l2=_L2, seed=seed)
+    own = {
+        int(user.removeprefix("actor-")): statistics_of(head, table.of_user(user))
+        for user in table.user_names()
+    }
+    return _Known(head, own)
 
 
-def decide(head: UniversalHead, features: Features) -> npt.NDArray[np.float64]:
-    """Logits of an unknown user's clip, (classes,), from its features, (frames, dimension)."""
-    width = features.shape[1]
-    nobody = UserStatistics(np.zeros(width), np.ones(width), 0.0)
-    return np.asarray(universal_logits(head, inputs_of(head, _one(features), nobody), 0.0)[0])
+def _calibrated(
+    clips: Sequence[FoundClip], tools: _Tools, known: _Known, watch: Watcher
+) -> AdaptivePlan:
+    traces = []
+    for done, clip in enumerate(clips, 1):
+        found = trace(clip.path, tools.backbone, tools.finder, known.decide(clip))
+        traces += [found] if found else []
+        watch("clips to calibrate on", done, len(clips))
+    return calibrate(traces)
 
 
 def _one(features: Features) -> ClipSet:
@@ -117,21 +148,20 @@ def _one(features: Features) -> ClipSet:
 def _measured(
     clips: Sequence[FoundClip],
     tools: _Tools,
-    head: UniversalHead,
+    known: _Known,
     plan: AdaptivePlan,
     watch: Watcher,
 ) -> dict[str, Any]:
     seconds = {"all": 0.0, "adaptive": 0.0}
     same, shares, right = 0, [], 0
     for done, clip in enumerate(clips, 1):
+        decide = known.decide(clip)
         started = time.perf_counter()
         whole = extract(clip.path, tools.backbone, tools.finder)
-        decision = int(np.argmax(decide(head, whole.features)))
+        decision = int(np.argmax(decide(whole.features)))
         middle = time.perf_counter()
-        early = extract_adaptively(
-            clip.path, tools.backbone, tools.finder, lambda rows: decide(head, rows), plan
-        )
-        adaptive = int(np.argmax(decide(head, early.features.features)))
+        early = extract_adaptively(clip.path, tools.backbone, tools.finder, decide, plan)
+        adaptive = int(np.argmax(decide(early.features.features)))
         seconds["all"] += middle - started
         seconds["adaptive"] += time.perf_counter() - middle
         same += adaptive == decision
@@ -140,7 +170,7 @@ def _measured(
         watch("clips measured both ways", done, len(clips))
     count = len(clips)
     return {
-        "adaptive_data": f"synthetic, {count} clips of actors that nothing was trained on",
+        "adaptive_data": f"synthetic, {count} takes that nothing was trained or calibrated on",
         "mien_clips_per_second": round(count / seconds["all"], 2),
         "mien_adaptive_clips_per_second": round(count / seconds["adaptive"], 2),
         "adaptive_times_all_frames": round(seconds["all"] / seconds["adaptive"], 2),

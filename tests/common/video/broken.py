@@ -76,6 +76,40 @@ def fragmented(folder: Path) -> Path:
     return path
 
 
+def trimmed(first: int, shown: int) -> Build:
+    """A clip whose edit list shows some of its frames, as telephones trim."""
+
+    def build(folder: Path) -> Path:
+        path = encode(folder / "clip.mp4", noise(COUNT), options={"bf": "0"})
+        content = bytearray(path.read_bytes())
+        place = content.index(b"elst") + 12
+        duration, start = struct.unpack_from(">Ii", content, place)  # times: movie's, track's
+        rate = struct.unpack_from(">I", content, content.index(b"mdhd") + 16)[0] // 25
+        edit = (duration * shown // COUNT, start + first * rate)
+        struct.pack_into(">Ii", content, place, *edit)
+        path.write_bytes(content)
+        return path
+
+    return build
+
+
+def stream_copied(folder: Path) -> Path:
+    """Packets from the second frame on, copied undecoded: the key frame before comes with them."""
+    source = encode(folder / "whole.mp4", noise(COUNT), options={"bf": "0"})
+    path = folder / "clip.mp4"
+    with av.open(str(source)) as old, av.open(str(path), "w") as new:
+        stream = old.streams.video[0]
+        copy = new.add_stream_from_template(stream)
+        for packet in old.demux(stream):
+            if packet.dts is None or packet.pts is None or packet.time_base is None:
+                continue
+            frame = int(1 / 25 / packet.time_base)
+            packet.pts, packet.dts = packet.pts - 2 * frame, packet.dts - 2 * frame
+            packet.stream = copy
+            new.mux(packet)
+    return path
+
+
 def two_streams(folder: Path) -> Path:
     path = folder / "clip.mp4"
     with av.open(str(path), "w") as container:

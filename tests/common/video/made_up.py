@@ -21,6 +21,8 @@ _BLACK = 0
 class MadeUpPicture:
     """Flat; its level tells its number, up to 200."""
 
+    width = height = 8
+
     def __init__(self, index: int, level: int) -> None:
         self.index, self.level = index, level
 

@@ -35,6 +35,9 @@ DAMAGE = {
 GOOD: dict[str, tuple[Build, int, tuple[int, int]]] = {
     "h264": (broken.whole, COUNT, SIZE),
     "h264, index first": (broken.index_first, COUNT, SIZE),
+    "trimmed at the end": (broken.trimmed(0, 4), 4, SIZE),
+    "trimmed at both ends": (broken.trimmed(2, 4), 4, SIZE),
+    "stream copied from within": (broken.stream_copied, COUNT - 2, SIZE),
     "fragmented mp4": (broken.fragmented, COUNT, SIZE),
     "turned by 90": (broken.turned(90), COUNT, TALL),
     "turned by 180": (broken.turned(180), COUNT, SIZE),
@@ -112,7 +115,14 @@ BAD: dict[str, tuple[Build, Reason]] = {
 
 MKV = kind("libx264", "yuv420p", ".mkv")
 AVI = kind("mpeg4", "yuv420p", ".avi")
-WHOLE = {"mp4": broken.whole, "mp4, index first": broken.index_first, "mkv": MKV, "avi": AVI}
+TRIMMED = broken.trimmed(2, 4)
+WHOLE = {
+    "mp4": broken.whole,
+    "mp4, trimmed": TRIMMED,
+    "mp4, index first": broken.index_first,
+    "mkv": MKV,
+    "avi": AVI,
+}
 CUT = {f"{name} cut, seed {i}": cut(build, i) for name, build in WHOLE.items() for i in range(4)}
 SPOILT = {
     f"{name} spoilt at {share:.0%}": damaged(build, share, share + 0.05, i)
