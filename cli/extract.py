@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from simulations.data.unusable import LeftOut
 
 NAMED_AT_MOST = 5
+_SECONDS_BETWEEN_LINES = 60.0
 
 
 def command(
@@ -52,6 +53,20 @@ def command(
         int,
         typer.Option(help="Processes; 0 takes one per core. The file does not depend on it."),
     ] = 0,
+    engine: Annotated[
+        str,
+        typer.Option(
+            help="What runs the backbone: openvino, onnxruntime or torch; auto takes the first "
+            "of them that is installed."
+        ),
+    ] = "auto",
+    precision: Annotated[
+        str,
+        typer.Option(
+            help="float32, or bfloat16 (openvino only); auto takes bfloat16 where the CPU has it "
+            "and the backbone's features hardly change."
+        ),
+    ] = "auto",
     time_limit: Annotated[
         float, typer.Option(help="Seconds after which a clip is given up and left out.")
     ] = 1800.0,
@@ -75,7 +90,8 @@ def command(
     Every clip is decoded, the face is found and followed, and a backbone makes one feature per
     frame. What is done is kept in Mien's cache by the clip's content: after an interruption of any
     kind the same command goes on where it stopped, and gives the same bytes. Clips that cannot be
-    used are left out, each with its reason.
+    used are left out, each with its reason. Of a clip with more than 2048 rows every second,
+    fourth, ... frame is used, over its whole length; such clips are counted at the end.
 
     Two layouts are understood: RAVDESS as it is downloaded (names say everything), and folders
     `USER/EXPRESSION/` with videos of any name.
@@ -90,7 +106,13 @@ def command(
     """
     started = time.monotonic()
     _check(workers, time_limit)
-    found, extractor, columns = _source(data, backbone, every, max_frames, openface)
+    if openface:
+        given = {"backbone": backbone, "every": every != 1, "max-frames": max_frames}
+        _check_openface(given | {"engine": engine != "auto", "precision": precision != "auto"})
+        found, extractor, columns = _tables(data)
+    else:
+        columns = ()
+        found, extractor = _videos(data, backbone, every, max_frames, engine, precision)
     with _clip_bar() as progress:
         done = _export(
             found,
@@ -116,26 +138,33 @@ def _check(workers: int, time_limit: float) -> None:
         raise UsageError(f"time-limit is {time_limit:g}, expected a number of seconds above 0")
 
 
-def _source(
-    data: Path, backbone: str, every: int, max_frames: int, openface: bool
-) -> tuple[DataSet, Extractor, tuple[str, ...]]:
-    from simulations.data.data_set import find_tables, find_videos
+def _check_openface(given: Mapping[str, object]) -> None:
+    wrong = next((name for name, is_given in given.items() if is_given), None)
+    if wrong:
+        raise UsageError(f"--{wrong} is for videos; with --openface leave it out")
 
-    if openface:
-        from simulations.data.openface import COLUMNS, OpenFaceExtractor
 
-        given = {"backbone": backbone, "every": every != 1, "max-frames": max_frames}
-        wrong = next((name for name, is_given in given.items() if is_given), None)
-        if wrong:
-            raise UsageError(f"--{wrong} is for videos; with --openface leave it out")
-        return find_tables(data), OpenFaceExtractor(), COLUMNS
+def _tables(data: Path) -> tuple[DataSet, Extractor, tuple[str, ...]]:
+    from simulations.data.data_set import find_tables
+    from simulations.data.openface import COLUMNS, OpenFaceExtractor
+
+    return find_tables(data), OpenFaceExtractor(), COLUMNS
+
+
+def _videos(
+    data: Path, backbone: str, every: int, max_frames: int, engine: str, precision: str
+) -> tuple[DataSet, Extractor]:
+    from common.backbones.engines.choice import chosen_engine, chosen_precision
     from common.backbones.registry import DEFAULT_BACKBONE, backbone_record
     from common.video.decode import check_range
+    from simulations.data.data_set import find_videos
     from simulations.data.features import VideoExtractor
 
+    chosen_engine(engine)
+    chosen_precision(precision)
     check_range(every, max_frames or None)
     id = backbone_record(backbone or DEFAULT_BACKBONE).id
-    return find_videos(data), VideoExtractor(id, every, max_frames or None), ()
+    return find_videos(data), VideoExtractor(id, every, max_frames or None, engine, precision)
 
 
 def _export(found: DataSet, extractor: Extractor, out: str, **options: Any) -> Exported:
@@ -147,10 +176,10 @@ def _export(found: DataSet, extractor: Extractor, out: str, **options: Any) -> E
 
 
 @contextmanager
-def _clip_bar() -> Iterator[Progress | None]:
-    """Clips done, clips per second and time left on standard error, where that is a terminal."""
+def _clip_bar() -> Iterator[Progress]:
+    """Clips done, clips per second and time left on standard error; else a line a minute."""
     if not errors.is_terminal:
-        yield None
+        yield _lines()
         return
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -172,6 +201,20 @@ def _clip_bar() -> Iterator[Progress | None]:
         yield show
 
 
+def _lines() -> Progress:
+    """About once a minute a line on standard error, for logs."""
+    last = time.monotonic()
+
+    def tell(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= _SECONDS_BETWEEN_LINES:
+            last = now
+            errors.print(f"features: {done}/{total} clips", highlight=False)
+
+    return tell
+
+
 def summary(done: Exported, seconds: float) -> dict[str, Any]:
     """What was done, for `--json`."""
     made = done.extraction
@@ -185,6 +228,7 @@ def summary(done: Exported, seconds: float) -> dict[str, Any]:
         "from_cache": done.about.clips - made.extracted,
         "left_out": [left._asdict() for left in made.left_out],
         "several_faces": list(done.several_faces),
+        "thinned": list(done.thinned),
         "skipped": dict(made.data.skipped),
         "software": dict(done.about.software),
         "seconds": seconds,
@@ -197,7 +241,7 @@ def _print(done: Exported, seconds: float) -> None:
     if reasons:
         output.print(_left_out_table(reasons))
     skipped = ", ".join(f"{count} {kind}" for kind, count in made.data.skipped.items() if count)
-    several = len(done.several_faces)
+    several, thinned = len(done.several_faces), len(done.thinned)
     lines = [
         *(f"{name}: {_few([left.clip for left in clips])}" for name, clips in reasons.items()),
         f"{done.about.clips} clips, {done.rows} rows, features {done.about.spec}; "
@@ -205,6 +249,9 @@ def _print(done: Exported, seconds: float) -> None:
         f"Skipped: {skipped}." if skipped else "",
         f"Several faces in {several} clips, of which one each was used: {_few(done.several_faces)}"
         if several
+        else "",
+        f"Not every frame asked for in {thinned} clips, which are too long: {_few(done.thinned)}"
+        if thinned
         else "",
         f"Features: {done.path}",
     ]

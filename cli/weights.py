@@ -35,18 +35,27 @@ _MIB: Final = 1 << 20
 
 Folder = Annotated[
     Path | None,
-    typer.Option("--folder", help="Where the files are kept; by default in Mien's cache."),
+    typer.Option(
+        "--folder",
+        help="Where the files are kept; by default the folder that the environment variable "
+        "`MIEN_WEIGHTS` names, else one in Mien's cache. Other commands look only there: set the "
+        "variable for them.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
 
 @app.command("list")
 def list_command(folder: Folder = None, json: Json = False) -> None:
-    """Show all known weight files: id, purpose, licence, and whether it is here."""
+    """Show all known weight files: id, purpose, what needs it, licence, and whether it is here.
+
+    What needs a file is a backbone (`mien extract --backbone`) or an identity network. Where it
+    needs one of several files, the first in the list is the best.
+    """
     from common.weights.catalogue import WEIGHTS
 
     store = _store(folder)
-    rows = [(file, store.verify(file)) for file in WEIGHTS.values()]
+    rows = [(file, _verdict(file, store)) for file in WEIGHTS.values()]
     if json:
         print_json([_described(file, verdict, store) for file, verdict in rows])
         return
@@ -105,7 +114,7 @@ def verify_command(
 
     store = _store(folder)
     files = [weights_file(name) for name in ids] if ids else list(WEIGHTS.values())
-    rows = [(file, store.verify(file)) for file in files]
+    rows = [(file, _verdict(file, store)) for file in files]
     rows = [row for row in rows if ids or row[1].state is not State.MISSING]
     if json:
         print_json([_described(file, verdict, store) for file, verdict in rows])
@@ -147,6 +156,26 @@ def _store(folder: Path | None) -> WeightsStore:
     return WeightsStore(folder)
 
 
+def _verdict(file: WeightsFile, store: WeightsStore) -> Verdict:
+    """What cannot be read is wrong, and no reason to keep silent about the other files."""
+    from common.weights.store import State, Verdict
+
+    try:
+        return store.verify(file)
+    except WorkError as error:
+        return Verdict(State.WRONG, str(error), file.expected)
+
+
+def _users(file: WeightsFile) -> list[str]:
+    """Ids of the backbones and identity networks that can use a file."""
+    from common.backbones.records import RECORDS as BACKBONES
+    from common.identity.records import RECORDS as IDENTITIES
+
+    needs = {record.id: record.files for record in BACKBONES.values()}
+    needs |= {record.id: record.files for record in IDENTITIES.values()}
+    return [id for id, files in needs.items() if file.name in files]
+
+
 def _recognised(path: Path, name: str | None) -> WeightsFile:
     from common.weights.catalogue import recognise, weights_file
     from common.weights.files import digests_of
@@ -178,6 +207,7 @@ def _described(file: WeightsFile, verdict: Verdict, store: WeightsStore) -> dict
     return {
         "id": file.name,
         "purpose": file.purpose,
+        "needed_by": _users(file),
         "licence": file.licence,
         "source": file.source,
         "path": str(store.path(file)),
@@ -194,12 +224,17 @@ def _told(verdict: Verdict) -> str:
 
 
 def _print_table(rows: list[tuple[WeightsFile, Verdict]]) -> None:
+    from rich.console import Group
+    from rich.padding import Padding
     from rich.table import Column, Table
 
-    name = Column("id", no_wrap=True, min_width=max(len(file.name) for file, _ in rows))
-    table = Table(name, "what it is for", "licence", "state", box=None, pad_edge=False)
+    # 80 columns hold the longest id beside the rest; only what a file is for is ever wrapped.
+    name = Column("id", min_width=max(len(file.name) for file, _ in rows))
+    others = (Column(title, no_wrap=True) for title in ("needed by", "licence", "state"))
+    table = Table(name, *others, box=None, padding=(0, 1, 0, 0))
     for file, verdict in rows:
-        table.add_row(file.name, file.purpose, file.licence, verdict.state.value)
+        about = Group(file.name, Padding(file.purpose, (0, 0, 0, 2)))
+        table.add_row(about, "\n".join(_users(file)), file.licence, verdict.state.value)
     output.print(table)
 
 

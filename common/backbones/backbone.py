@@ -23,10 +23,11 @@ class Backbone(Protocol):
 
     @property
     def provenance(self) -> str:
-        """All that decides the bytes of a feature on one machine: the key of caches.
+        """The feature specification, and the engine, its version, precision and device.
 
-        The feature specification, and the engine, its version, precision and device.  Features of
-        one specification may be used together; a cache must not give one engine's for another's.
+        Features of one specification may be used together, whatever made them.  The recorded
+        weights that were read are not told here: one record may have them in several files.  A key
+        of a cache needs those too, see `common.backbones.registry.made_with`.
         """
         ...
 

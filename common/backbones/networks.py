@@ -15,9 +15,8 @@ from common.backbones.mini_xception_weights import read_weights
 from common.backbones.mobilenet import mobilenet_graph
 from common.backbones.onnx_graph import feature_graph, read_onnx, with_pixels
 from common.backbones.records import BackboneRecord
-from common.weights.catalogue import weights_file
 from common.weights.keras import read_keras_h5
-from common.weights.store import WeightsStore, default_store
+from common.weights.store import WeightsStore, chosen_weights, default_store
 
 if TYPE_CHECKING:
     from torch import nn
@@ -64,9 +63,7 @@ def find_weights(
         WorkError: none is there, or the one that is there is not the recorded one.
     """
     place = store or default_store()
-    fitting = [weights_file(name) for name in files if name.endswith(suffixes)]
-    there = [file for file in fitting if place.path(file).exists()]
-    return place.find((there or fitting)[0])
+    return place.find(chosen_weights(files, suffixes, place))
 
 
 def _graph(record: BackboneRecord, weights: Path | None) -> onnx.ModelProto:

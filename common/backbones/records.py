@@ -38,7 +38,7 @@ class BackboneRecord:
         source: where the weights come from: distribution or repository, and file within it.
         files: names in the catalogue of weights, which holds their checksums; empty where an
             installed package carries the weights.
-        sha256: of the weights file, hexadecimal; None where the catalogue holds the checksums.
+        sha256: of the weights file, hexadecimal; None where only the catalogue holds checksums.
         version: raised when the same crops would give other features (beyond rounding).
         margin: of the crop about the face, share of its side; 0 is the detector's square, which
             EmotiEffLib cuts out.
@@ -92,7 +92,14 @@ MINI_XCEPTION: Final = BackboneRecord(
 
 
 def _emotieffnet(
-    id: str, name: str, size: int, dimension: int, labels: tuple[str, ...], *more_outputs: str
+    id: str,
+    name: str,
+    size: int,
+    dimension: int,
+    labels: tuple[str, ...],
+    *,
+    more_outputs: tuple[str, ...] = (),
+    more_files: tuple[str, ...] = (),
 ) -> BackboneRecord:
     kind = "B0" if dimension == 1280 else "B2"
     return BackboneRecord(
@@ -107,17 +114,29 @@ def _emotieffnet(
         more_outputs=more_outputs,
         licence="Apache-2.0",
         source=f"EmotiEffLib: models/affectnet_emotions/onnx/{name}.onnx and {name}.pt",
-        files=(f"{name}.onnx", f"{name}.pt"),
+        files=(f"{name}.onnx", f"{name}.pt", *more_files),
         version=1,
         bfloat16=kind == "B0",
     )
 
 
 EMOTIEFFNETS: Final = (
-    _emotieffnet("enet-b0-8-best-vgaf", "enet_b0_8_best_vgaf", 224, 1280, _AFFECTNET_8),
+    _emotieffnet(
+        "enet-b0-8-best-vgaf",
+        "enet_b0_8_best_vgaf",
+        224,
+        1280,
+        _AFFECTNET_8,
+        more_files=("enet_b0_8_best_vgaf.hsemotion.onnx",),
+    ),
     _emotieffnet("enet-b0-8-best-afew", "enet_b0_8_best_afew", 224, 1280, _AFFECTNET_8),
     _emotieffnet(
-        "enet-b0-8-va-mtl", "enet_b0_8_va_mtl", 224, 1280, _AFFECTNET_8, "valence", "arousal"
+        "enet-b0-8-va-mtl",
+        "enet_b0_8_va_mtl",
+        224,
+        1280,
+        _AFFECTNET_8,
+        more_outputs=("valence", "arousal"),
     ),
     _emotieffnet("enet-b2-8", "enet_b2_8", 260, 1408, _AFFECTNET_8),
     _emotieffnet("enet-b2-7", "enet_b2_7", 260, 1408, _AFFECTNET_7),
@@ -150,6 +169,7 @@ BLENDSHAPES: Final = BackboneRecord(
     labels=(),
     licence="Apache-2.0",
     source="MediaPipe: face_landmarker_v2_with_blendshapes.task",
+    files=("face_landmarker_v2_with_blendshapes.task",),
     sha256="64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff",
     version=1,
     margin=0.1,

@@ -44,10 +44,19 @@ __all__ = [
     "backbone_record",
     "feature_spec",
     "load",
+    "made_with",
     "twin",
 ]
 
 DEFAULT_BACKBONE: Final = MINI_XCEPTION.id
+OPENVINO: Final = "openvino"
+_GRAPHS: Final = (".onnx", ".pt", ".h5", ".task")
+_ENGINE_FILES: Final = {
+    OPENVINO: _GRAPHS,
+    "onnxruntime": _GRAPHS,
+    "torch": (".pt", ".h5", ".task"),
+}
+"""Endings of the weight files that an engine can be given, see `common.backbones.networks`."""
 
 
 def backbone_ids() -> tuple[str, ...]:
@@ -84,10 +93,11 @@ def load(
     Args:
         id: of the backbone.
         engine: "openvino", "onnxruntime" or "torch", or "auto" for the first that is installed.
-        precision: "float32", or "bfloat16" where OpenVINO and the CPU have it; "auto" is float32.
+        precision: "float32", or "bfloat16" where OpenVINO and the CPU have it; "auto" is bfloat16
+            where they have it and the record allows it, else float32.
         threads: crops inferred at the same time; features are the same bytes with any number.
         weights: a file to use in place of the recorded one; the record's id then tells.
-            The backbone blendshapes always needs one.
+            The backbone blendshapes takes no other file than the recorded one.
 
     Raises:
         UsageError: an argument is out of range, or what it asks for is not installed.
@@ -103,6 +113,30 @@ def load(
         network(record, weights), engine=engine, precision=precision, threads=threads
     )
     return EngineBackbone(told, running)
+
+
+def made_with(id: str, *, engine: str = AUTO, precision: str = AUTO) -> dict[str, str]:
+    """What `load` with these arguments would run, without loading it: a part of caches' keys.
+
+    Returns:
+        The names "engine" and "precision" with what "auto" comes to here, and "weights" with the
+        recorded checksum of the file that would be read.
+
+    Raises:
+        UsageError: an argument is out of range, or what it asks for is not installed.
+    """
+    record = backbone_record(id)
+    runs = chosen_engine(engine)
+    exact = chosen_precision(precision, record.bfloat16 and runs == OPENVINO)
+    return {"engine": runs, "precision": exact, "weights": _weights_digest(record, runs)}
+
+
+def _weights_digest(record: BackboneRecord, engine: str) -> str:
+    if not record.files:
+        return f"SHA-256 {record.sha256}"
+    from common.weights.store import chosen_weights, default_store
+
+    return chosen_weights(record.files, _ENGINE_FILES[engine], default_store()).expected
 
 
 def twin(id: str, weights: Path | None = None) -> nn.Module:
@@ -129,19 +163,16 @@ def twin(id: str, weights: Path | None = None) -> nn.Module:
 
 
 def _load_blendshapes(engine: str, precision: str, threads: int, model: Path | None) -> Backbone:
-    if model is None:
-        raise UsageError(
-            f"the backbone blendshapes needs its model file ({BLENDSHAPES.source}); name it"
-        )
-    if chosen_engine(engine) != "openvino":
+    if chosen_engine(engine) != OPENVINO:
         raise UsageError(f"engine is {engine!r}, but blendshapes runs in openvino only")
     from common.backbones.blendshapes import blendshapes_engine
+    from common.backbones.networks import find_weights
 
     exact = chosen_precision(precision)
     check_threads(threads)
-    return EngineBackbone(
-        BLENDSHAPES, blendshapes_engine(BLENDSHAPES, model, precision=exact, threads=threads)
-    )
+    path = model or find_weights(BLENDSHAPES.files, _ENGINE_FILES[OPENVINO])
+    running = blendshapes_engine(BLENDSHAPES, path, precision=exact, threads=threads)
+    return EngineBackbone(BLENDSHAPES, running)
 
 
 def _with_own_weights(record: BackboneRecord, weights: Path) -> BackboneRecord:

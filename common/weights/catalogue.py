@@ -20,6 +20,9 @@ _HSEMOTION_ONNX: Final = (
     "https://raw.githubusercontent.com/av-savchenko/hsemotion-onnx/"
     "bd500bd3a685013d18883c349e8940d020cacd98/models"
 )
+_MEDIAPIPE: Final = (
+    "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1"
+)
 _FACENET: Final = "https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9"
 
 _B0: Final = "EmotiEffNet-B0, 8 expressions"
@@ -115,6 +118,14 @@ _RECORDS: Final = (
         licence="Apache-2.0",
         sha256="00085f9a8ef0bf8fc24a645550185703768951a53aff9f141c8637529eba1840",
         purpose=f"{_B0}, as hsemotion-onnx has it",
+    ),
+    # The name is that of MediaPipe's examples; the bucket calls version 1 face_landmarker.task.
+    WeightsFile(
+        name="face_landmarker_v2_with_blendshapes.task",
+        source=f"{_MEDIAPIPE}/face_landmarker.task",
+        licence="Apache-2.0",
+        sha256="64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff",
+        purpose="MediaPipe's Face Landmarker, 52 blendshapes",
     ),
 )
 

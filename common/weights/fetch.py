@@ -20,10 +20,11 @@ Progress = Callable[[int, int], None]
 """Told (bytes there, bytes in all); the second is 0 where the server does not say."""
 
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
-# The part of a source that a mirror stands for, up to the commit or the release.
+# The part of a source that a mirror stands for, up to the commit, the release or the version.
 _PINNED: Final = re.compile(
     r"https://raw\.githubusercontent\.com/[^/]+/[^/]+/[^/]+"
     r"|https://github\.com/[^/]+/[^/]+/releases/download/[^/]+"
+    r"|https://storage\.googleapis\.com/mediapipe-models/[^/]+/[^/]+/[^/]+/[^/]+"
 )
 
 

@@ -13,8 +13,11 @@ from typing import Final
 
 from common.errors import WorkError
 from common.paths import cache_folder
+from common.weights.catalogue import weights_file
 from common.weights.files import CHUNK, LARGEST, WeightsFile, digests_of, open_regular
 
+FOLDER_VARIABLE: Final = "MIEN_WEIGHTS"
+"""Names the folder of weights where no command says another."""
 _PUBLIC_FILE: Final = 0o644
 _CHECKED: Final[set[tuple[str, str, int, int, int]]] = set()
 
@@ -40,8 +43,11 @@ class WeightsStore:
     """Weight files in one folder, each under the name of its record."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        """`folder` is made when something is first put in; by default it is in Mien's cache."""
-        self.folder = folder or cache_folder() / "weights"
+        """`folder` is made when something is first put in.
+
+        By default it is the one that `MIEN_WEIGHTS` names, or else in Mien's cache.
+        """
+        self.folder = folder or _default_folder()
 
     def path(self, file: WeightsFile) -> Path:
         """Where the file is, or would be."""
@@ -57,7 +63,8 @@ class WeightsStore:
         if not _present(path):
             raise WorkError(
                 f"the weights {file.name} are not in {self.folder}; run "
-                f"`mien weights fetch {file.name}`, or `mien weights import FILE` if you have them"
+                f"`mien weights fetch {file.name}`, or `mien weights import FILE` if you have "
+                f"them, or let the variable {FOLDER_VARIABLE} name the folder they are in"
             )
         key = (str(path.absolute()), file.expected, *_fingerprint(path))
         if key not in _CHECKED:
@@ -145,8 +152,22 @@ class WeightsStore:
 
 
 def default_store() -> WeightsStore:
-    """The store in Mien's cache."""
+    """The store in the folder that `MIEN_WEIGHTS` names, or else in Mien's cache."""
     return WeightsStore()
+
+
+def chosen_weights(
+    files: tuple[str, ...], suffixes: tuple[str, ...], store: WeightsStore
+) -> WeightsFile:
+    """The first of these files with one of the suffixes that is in the store, else the first."""
+    fitting = [weights_file(name) for name in files if name.endswith(suffixes)]
+    there = [file for file in fitting if store.path(file).exists()]
+    return (there or fitting)[0]
+
+
+def _default_folder() -> Path:
+    named = os.environ.get(FOLDER_VARIABLE)
+    return Path(named).expanduser() if named else cache_folder() / "weights"
 
 
 def _check_as(file: WeightsFile, copy: Path, original: Path) -> None:

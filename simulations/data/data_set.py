@@ -15,7 +15,7 @@ from common.expressions import EXPRESSIONS, expression_index
 from simulations.data.origins import Origin, Unlisted, list_files
 from simulations.data.ravdess_tree import (
     DUPLICATE,
-    VIDEO,
+    VIDEOS,
     LeftOut,
     RavdessTree,
     check_root,
@@ -24,8 +24,7 @@ from simulations.data.ravdess_tree import (
 
 UNKNOWN_EXPRESSION: Final = "unknown_expression"
 NO_USER_FOLDER: Final = "no_user_folder"
-VIDEOS: Final = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi")
-TABLE: Final = ".csv"
+TABLES: Final = (".csv",)
 
 
 class DataClip(NamedTuple):
@@ -60,7 +59,7 @@ def find_videos(root: Path) -> DataSet:
     Raises:
         UsageError: `root` is neither folder nor archive, or no clip of either layout is in it.
     """
-    return _find(root, VIDEO, VIDEOS)
+    return _find(root, VIDEOS)
 
 
 def find_tables(root: Path) -> DataSet:
@@ -69,18 +68,18 @@ def find_tables(root: Path) -> DataSet:
     Raises:
         UsageError: as `find_videos`.
     """
-    return _find(root, TABLE, (TABLE,))
+    return _find(root, TABLES)
 
 
-def _find(root: Path, ravdess_suffix: str, plain_suffixes: Sequence[str]) -> DataSet:
+def _find(root: Path, suffixes: Sequence[str]) -> DataSet:
     check_root(root)
-    files = tuple(list_files(root))
-    tree = ravdess_clips(root, files, ravdess_suffix)
+    files = tuple(list_files(root, suffixes))
+    tree = ravdess_clips(root, files, suffixes)
     if tree.clips:
         return of_ravdess(tree)
-    plain = plain_clips(root, files, plain_suffixes)
+    plain = plain_clips(root, files, suffixes)
     if not plain.clips:
-        raise UsageError(_nothing_found(plain, ravdess_suffix))
+        raise UsageError(_nothing_found(plain, suffixes[0]))
     return plain
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from common.errors import UsageError
 from simulations.data.data_set import DataSet
 from simulations.data.extraction import Extraction, Extractor, Progress, extract_all
 from simulations.data.feature_file import About, ClipRows, check_target, write_features
@@ -24,6 +25,7 @@ class Exported:
         about: what the file says of itself.
         rows: number of its rows.
         several_faces: clips with frames that show several faces, of which one was used.
+        thinned: clips too long for a row per frame that was asked for.
         extraction: what became of each clip.
     """
 
@@ -31,12 +33,22 @@ class Exported:
     about: About
     rows: int
     several_faces: tuple[str, ...]
+    thinned: tuple[str, ...]
     extraction: Extraction
 
 
 def target_file(out: str) -> Path:
-    """The file that `out` names; a folder, or a name without an ending, gets one in it."""
+    """The file that `out` names; a folder, or a name without an ending, gets one in it.
+
+    Raises:
+        UsageError: it is a file without an ending.
+    """
     path = Path(out)
+    if path.is_file() and not path.suffix:
+        raise UsageError(
+            f"{path}: is a file, but has no ending; name a folder, or a file that ends in "
+            ".parquet or .csv"
+        )
     return path / DEFAULT_NAME if path.is_dir() or not path.suffix else path
 
 
@@ -86,7 +98,8 @@ def export_features(
         software=made.software,
     )
     rows = write_features(path, _rows(made), about)
-    return Exported(path, about, rows, several, made)
+    thinned = tuple(clip.name for clip, done in made.done if done.thinned)
+    return Exported(path, about, rows, several, thinned, made)
 
 
 def _rows(made: Extraction) -> Iterator[ClipRows]:

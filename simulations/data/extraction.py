@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -19,6 +19,7 @@ from typing import Final, NamedTuple, Protocol
 
 from common.errors import MienError, UsageError, WorkError
 from common.video.decode import ClipError, Reason
+from common.video.extract import MOST_FRAMES
 from simulations.data.cache import FeatureCache, StoredClip, feature_key
 from simulations.data.data_set import DataClip, DataSet
 from simulations.data.origins import Scratch
@@ -47,6 +48,11 @@ class Extractor(Protocol):
         ...
 
     @property
+    def made_with(self) -> Mapping[str, str]:
+        """What decides the features' bytes beside `spec` and the libraries, by name."""
+        ...
+
+    @property
     def every(self) -> int:
         """It takes every k-th frame."""
         ...
@@ -65,12 +71,16 @@ class Extractor(Protocol):
 
 
 class Done(NamedTuple):
-    """A clip whose features are in the cache: where, their counts, and whether made just now."""
+    """A clip whose features are in the cache: where, and what is known of them.
+
+    `thinned` says that it was too long for all of its frames, `fresh` that it was made just now.
+    """
 
     key: str
     decoded: int
     with_face: int
     several_faces: int
+    thinned: bool
     fresh: bool
 
 
@@ -92,7 +102,7 @@ class Extraction:
     Attributes:
         data: the clips that were found.
         spec: what made the features.
-        software: versions of what decides them.
+        software: what decides them beside the specification: engine, weights, versions.
         done: usable clips, in their order.
         left_out: clips that are not used, with those left out before.
         extracted: clips whose features were made now; the others came from the cache.
@@ -151,7 +161,8 @@ def extract_all(
     if workers < 1:
         raise UsageError(f"workers is {workers}; give at least 1")
     scratch = Scratch(cache / "unpacked")
-    job = _Job(extractor, FeatureCache(cache), scratch, tuple(sorted(provenance().items())))
+    software = provenance() | dict(extractor.made_with)
+    job = _Job(extractor, FeatureCache(cache), scratch, tuple(sorted(software.items())))
     run = _Run(data, progress)
     try:
         scratch.sweep()
@@ -271,6 +282,7 @@ def _here(job: _Job, clips: Iterable[DataClip]) -> Iterator[tuple[DataClip, Outc
             yield clip, _work(job, clip)
     finally:
         _open.cache_clear()
+        job.scratch.close()
 
 
 @lru_cache(maxsize=1)
@@ -294,6 +306,17 @@ def _work(job: _Job, clip: DataClip) -> Outcome:
         return (_cached(job, key) if key else None) or _made(job, path, key)
 
 
+def _done(job: _Job, key: str, stored: StoredClip, *, fresh: bool) -> Done:
+    clip = stored.clip
+    thinned = _is_thinned(stored, job.extractor.every)
+    return Done(key, clip.decoded, clip.with_face, clip.several_faces, thinned, fresh)
+
+
+def _is_thinned(stored: StoredClip, every: int) -> bool:
+    """Whether all rows are of every second frame asked for: only many rows make that sure."""
+    return len(stored.numbers) >= MOST_FRAMES // 4 and not (stored.numbers % (2 * every)).any()
+
+
 def _not_written(job: _Job, error: OSError) -> WorkError:
     return WorkError(f"{job.cache.folder}: the cache cannot be written ({error.strerror})")
 
@@ -301,7 +324,7 @@ def _not_written(job: _Job, error: OSError) -> WorkError:
 def _cached(job: _Job, key: str) -> Outcome | None:
     stored = job.cache.get(key)
     if stored is not None:
-        return _done(key, stored, fresh=False)
+        return _done(job, key, stored, fresh=False)
     if job.cache.has_no_face(key):
         return Fault(Reason.NO_FACE.value, Reason.NO_FACE.sentence, fresh=False)
     return None
@@ -317,23 +340,18 @@ def _made(job: _Job, path: Path, key: str | None) -> Outcome:
         unreadable = Fault(Reason.UNREADABLE.value, Reason.UNREADABLE.sentence)
         return made if isinstance(made, Fault) else unreadable
     try:
-        return _kept(job.cache, key, made)
+        return _kept(job, key, made)
     except OSError as error:
         raise _not_written(job, error) from error
 
 
-def _kept(cache: FeatureCache, key: str, made: StoredClip | Fault) -> Outcome:
+def _kept(job: _Job, key: str, made: StoredClip | Fault) -> Outcome:
     if isinstance(made, StoredClip):
-        cache.put(key, made)
-        return _done(key, made, fresh=True)
+        job.cache.put(key, made)
+        return _done(job, key, made, fresh=True)
     if made.reason == Reason.NO_FACE.value:
-        cache.put_no_face(key)
+        job.cache.put_no_face(key)
     return made
-
-
-def _done(key: str, stored: StoredClip, *, fresh: bool) -> Done:
-    clip = stored.clip
-    return Done(key, clip.decoded, clip.with_face, clip.several_faces, fresh)
 
 
 def _read(reader: Reader, path: Path) -> StoredClip | Fault:

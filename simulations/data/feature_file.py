@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from common.errors import UsageError, WorkError
 from common.expressions import EXPRESSIONS
+from simulations.data.processes import is_alive
 
 METADATA_KEY: Final = "mien"
 FORMAT: Final = 1
@@ -68,7 +69,7 @@ class About:
         left_out: number of clips that are not in it, by reason.
         several_faces: clips with frames that show several faces.
         columns: names of the features; empty where they have none.
-        software: versions of what decides the features.
+        software: what decides the features beside `spec`: engine, weights, versions.
     """
 
     spec: str
@@ -139,9 +140,11 @@ def _pooled(clip: ClipRows, about: About) -> ClipRows:
 @contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
     """A new file that takes the place of `path` when the block ends without an error."""
-    for left in path.parent.glob(f".{path.name}.*.part"):  # of runs that were killed
-        left.unlink(missing_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    for left in path.parent.glob(f".{path.name}.*.part"):
+        if _is_abandoned(left):
+            left.unlink(missing_ok=True)
+    prefix = f".{path.name}.{os.getpid()}-"
+    handle, name = tempfile.mkstemp(prefix=prefix, suffix=".part", dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -151,6 +154,12 @@ def _replacing(path: Path) -> Iterator[Path]:
     finally:
         temporary.unlink(missing_ok=True)
     _sync(path.parent)
+
+
+def _is_abandoned(part: Path) -> bool:
+    """Whether the run that wrote it was killed; another run may be writing the same file."""
+    owner = part.name.removesuffix(".part").rpartition(".")[2].partition("-")[0]
+    return not (owner.isdecimal() and is_alive(int(owner)))
 
 
 def _sync(path: Path) -> None:

@@ -11,12 +11,14 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from common.backbones.engines.choice import AUTO
 from common.backbones.registry import (
     DEFAULT_BACKBONE,
     Backbone,
     backbone_record,
     feature_spec,
     load,
+    made_with,
 )
 from common.ravdess import ClipName
 from common.video.decode import check_range
@@ -57,17 +59,21 @@ class ClipTable:
     extracted: int
 
 
-def open_tools(backbone: str) -> Tools:
-    """The backbone of that id, and MTCNN with a tracker.
+ToolMaker = Callable[[str, str, str], Tools]
+"""Makes backbone and face finder from the backbone's id, engine and precision."""
+
+
+def open_tools(backbone: str, engine: str = AUTO, precision: str = AUTO) -> Tools:
+    """The backbone of that id, and MTCNN with a tracker; see `common.backbones.registry.load`.
 
     Raises:
-        UsageError: there is no such backbone.
+        UsageError: there is no such backbone, engine or precision.
         WorkError: its weights are missing or wrong.
     """
     # Imported here so that a run that finds all in the cache starts without OpenVINO.
     from common.video.mtcnn.detector import FastMtcnn
 
-    return Tools(load(backbone), Tracker(FastMtcnn()))
+    return Tools(load(backbone, engine=engine, precision=precision), Tracker(FastMtcnn()))
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,9 @@ class VideoExtractor:
         backbone: its id.
         every: take every k-th frame, k at least 1.
         max_frames: look at no more than so many frames of a clip.
-        make_tools: makes backbone and face finder from the id; importable.
+        engine: what runs the backbone, see `common.backbones.registry.load`.
+        precision: the same.
+        make_tools: importable.
 
     Raises:
         UsageError: there is no such backbone (when `spec` is asked for).
@@ -87,16 +95,24 @@ class VideoExtractor:
     backbone: str
     every: int = 1
     max_frames: int | None = None
-    make_tools: Callable[[str], Tools] = open_tools
+    engine: str = AUTO
+    precision: str = AUTO
+    make_tools: ToolMaker = open_tools
 
     @property
     def spec(self) -> str:
         """Of the backbone and its preprocessing."""
         return feature_spec(backbone_record(self.backbone))
 
+    @property
+    def made_with(self) -> dict[str, str]:
+        """Engine, precision and weights that the backbone would run with here."""
+        return made_with(self.backbone, engine=self.engine, precision=self.precision)
+
     def open(self) -> Reader:
         """Load backbone and face finder."""
-        return partial(_extract, self.make_tools(self.backbone), self.every, self.max_frames)
+        tools = self.make_tools(self.backbone, self.engine, self.precision)
+        return partial(_extract, tools, self.every, self.max_frames)
 
 
 def extract_clips(
@@ -108,7 +124,7 @@ def extract_clips(
     every: int = 1,
     max_frames: int | None = None,
     progress: Progress | None = None,
-    make_tools: Callable[[str], Tools] = open_tools,
+    make_tools: ToolMaker = open_tools,
 ) -> ClipTable:
     """Clip features of all clips of a tree, see `find_clips` and `extract_all`.
 
@@ -120,13 +136,13 @@ def extract_clips(
         every: take every k-th frame, k at least 1.
         max_frames: look at no more than so many frames of a clip.
         progress: called after each clip with (clips done, clips in all).
-        make_tools: makes backbone and face finder from the id; importable where workers > 1.
+        make_tools: importable where workers > 1.
 
     Raises:
         UsageError: an argument is out of range.
         WorkError: no clip could be used, or worker processes cannot run.
     """
-    extractor = VideoExtractor(backbone, every, max_frames, make_tools)
+    extractor = VideoExtractor(backbone, every, max_frames, make_tools=make_tools)
     names = {str(clip.name): clip.name for clip in tree.clips}
     found = extract_all(
         of_ravdess(tree), extractor, cache=cache, workers=workers, progress=progress

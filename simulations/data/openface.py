@@ -36,6 +36,7 @@ COLUMNS: Final = (
 """Features in their order: 17 intensities (0..5), then 18 presences (0 or 1)."""
 MALFORMED: Final = "malformed"
 MISSING_COLUMNS: Final = "missing_columns"
+NO_USABLE_ROW: Final = "no_usable_row"
 _LARGEST_INTENSITY: Final = 5.0
 
 
@@ -50,6 +51,11 @@ class OpenFaceExtractor:
     def spec(self) -> str:
         """Says that the rows come from OpenFace and by which rules they were taken."""
         return OPENFACE_SPEC
+
+    @property
+    def made_with(self) -> dict[str, str]:
+        """OpenFace's files do not tell."""
+        return {}
 
     def open(self) -> Reader:
         """Nothing has to be loaded."""
@@ -67,8 +73,8 @@ def read_openface(path: Path) -> StoredClip:
     """Action units of one clip, (usable frames, 35) float32.
 
     Raises:
-        ClipError: there is no such file, it cannot be read, or no row is usable.
-        Unusable: it is not OpenFace's output; says which row or column.
+        ClipError: there is no such file, it cannot be read, or it has no row.
+        Unusable: it is not OpenFace's output (says which row or column), or no row is usable.
     """
     if not path.is_file():
         raise ClipError(Reason.NOT_A_FILE if path.exists() else Reason.MISSING, path)
@@ -127,7 +133,11 @@ def _clip(path: Path, rows: Sequence[_Row]) -> StoredClip:
         raise ClipError(Reason.NO_FRAMES, path)
     counts = Counter(row.face for row in rows if row.usable)
     if not counts:
-        raise ClipError(Reason.NO_FACE, path)
+        raise Unusable(
+            NO_USABLE_ROW,
+            f"none of its {len(rows)} rows has success 1 and a confidence of at least "
+            f"{LEAST_CONFIDENCE}; look at the video, or leave it out",
+        )
     chosen = min(counts, key=lambda face: (-counts[face], face))
     own = sorted(row for row in rows if row.usable and row.face == chosen)
     shown = Counter(row.frame for row in rows if row.usable)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from common.files import PRIVATE_FILE, private_folder
+from common.video.faults import Reason
 from simulations.data.archives import (
     ARCHIVE_DAMAGED,
     ARCHIVE_TOO_DEEP,
@@ -20,6 +22,7 @@ from simulations.data.archives import (
     open_archive,
     unpack,
 )
+from simulations.data.processes import is_alive
 from simulations.data.unusable import Unusable
 
 ARCHIVE: Final = ".zip"
@@ -60,23 +63,24 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
-def list_files(root: Path) -> Iterator[Origin | Unlisted]:
+def list_files(root: Path, suffixes: Sequence[str] = ()) -> Iterator[Origin | Unlisted]:
     """All files below `root` (or in it, where it is an archive), sorted, with those in archives.
 
-    Links to folders are not followed, so no loop can arise.
+    Links to folders are not followed, so no loop can arise.  A folder whose name ends in one of
+    `suffixes` is searched like others, and told: somebody took it for a file.
 
     Raises:
         OSError: the system's folder for temporary files is full.
     """
     scratch = Path(tempfile.gettempdir())
-    for found in [Origin(root)] if root.is_file() else _on_disk(root):
+    for found in [Origin(root)] if root.is_file() else _on_disk(root, tuple(suffixes)):
         if isinstance(found, Origin) and _is_archive(found):
             yield from _in_archive(found, scratch)
         else:
             yield found
 
 
-def _on_disk(root: Path) -> Iterator[Origin | Unlisted]:
+def _on_disk(root: Path, suffixes: tuple[str, ...]) -> Iterator[Origin | Unlisted]:
     unlisted: list[Unlisted] = []
 
     def note(error: OSError) -> None:
@@ -86,13 +90,19 @@ def _on_disk(root: Path) -> Iterator[Origin | Unlisted]:
     files: list[Path] = []
     for folder, folders, names in os.walk(root, onerror=note):
         files += [Path(folder, name) for name in names]
-        unlisted += [
-            Unlisted(Origin(link), LINKED_FOLDER, "links to folders are not followed; give it too")
-            for link in (Path(folder, name) for name in folders)
-            if link.is_symlink()
-        ]
+        unlisted += filter(None, (_told(Path(folder, name), suffixes) for name in folders))
     yield from map(Origin, sorted(files))
     yield from sorted(unlisted, key=lambda problem: problem.origin)
+
+
+def _told(folder: Path, suffixes: tuple[str, ...]) -> Unlisted | None:
+    if folder.is_symlink():
+        detail = "links to folders are not followed; give it too"
+        return Unlisted(Origin(folder), LINKED_FOLDER, detail)
+    if folder.suffix.lower() not in suffixes or folder.name.startswith("."):
+        return None
+    detail = "it is a folder with a clip's name; only the files in it are looked at"
+    return Unlisted(Origin(folder), Reason.NOT_A_FILE.value, detail)
 
 
 def _is_archive(origin: Origin) -> bool:
@@ -125,18 +135,30 @@ def _in_archive(origin: Origin, scratch: Path) -> Iterator[Origin | Unlisted]:
 
 
 class Scratch:
-    """Folder for clips that are taken out of archives, one at a time per process."""
+    """Folder for clips that are taken out of archives, one at a time per process.
+
+    The last archive stays open until `close`: clips come sorted, and an archive inside an archive
+    may have to be unpacked to be opened.
+    """
 
     _numbers = itertools.count()
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._opened: tuple[object, AbstractContextManager[object], zipfile.ZipFile] | None = None
+
+    def close(self) -> None:
+        """Close the archive that was read last."""
+        if self._opened is not None:
+            _, opening, _ = self._opened
+            self._opened = None
+            opening.__exit__(None, None, None)
 
     def sweep(self) -> None:
         """Remove what killed processes left."""
         for path in self._folder.glob("*-*"):
             owner = path.name.partition("-")[0]
-            if owner.isdecimal() and not _is_alive(int(owner)):
+            if owner.isdecimal() and not is_alive(int(owner)):
                 path.unlink(missing_ok=True)
 
     @contextmanager
@@ -153,21 +175,24 @@ class Scratch:
         private_folder(self._folder)
         path = self._folder / f"{os.getpid()}-{next(self._numbers)}{origin.name.suffix.lower()}"
         try:
-            with (
-                open_archive(origin.path, origin.members[:-1], self._folder) as archive,
-                os.fdopen(os.open(path, _NEW_FILE, PRIVATE_FILE), "wb") as target,
-            ):
+            archive = self._archive(origin.path, origin.members[:-1])
+            with os.fdopen(os.open(path, _NEW_FILE, PRIVATE_FILE), "wb") as target:
                 unpack(archive, origin.members[-1], target, LARGEST_CLIP)
             yield path
         finally:
             path.unlink(missing_ok=True)
 
+    def _archive(self, path: Path, inside: tuple[str, ...]) -> zipfile.ZipFile:
+        key = (path, inside, _fingerprint(path))
+        if self._opened is not None and self._opened[0] == key:
+            return self._opened[2]
+        self.close()
+        opening = open_archive(path, inside, self._folder)
+        archive = opening.__enter__()
+        self._opened = (key, opening, archive)
+        return archive
 
-def _is_alive(process: int) -> bool:
-    with suppress(ProcessLookupError):
-        try:
-            os.kill(process, 0)
-        except PermissionError:
-            return True
-        return True
-    return False
+
+def _fingerprint(path: Path) -> tuple[int, int, int]:
+    about = path.stat()
+    return about.st_ino, about.st_size, about.st_mtime_ns

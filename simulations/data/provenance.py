@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
@@ -38,17 +37,7 @@ def provenance() -> dict[str, str]:
     for name, numbers in av.library_versions.items():
         found[f"ffmpeg-{name}"] = ".".join(str(number) for number in numbers)
     found["machine"] = platform.machine()
-    # Where the CPU has it, some backbones run in it; see `common.backbones.engines.choice`.
-    found["bfloat16"] = str(_has_bfloat16())
     return dict(sorted(found.items()))
-
-
-def _has_bfloat16() -> bool:
-    if importlib.util.find_spec("openvino") is None:
-        return False
-    from common.backbones.engines.openvino import has_bfloat16
-
-    return has_bfloat16()
 
 
 def _version(name: str) -> str:

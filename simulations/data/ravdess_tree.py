@@ -6,7 +6,7 @@ archives unpacked into one another and archives not unpacked at all work.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -18,7 +18,7 @@ from simulations.data.unusable import LeftOut as LeftOut
 
 NO_RAVDESS_NAME: Final = "no_ravdess_name"
 DUPLICATE: Final = "duplicate"
-VIDEO: Final = ".mp4"
+VIDEOS: Final = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi")
 _SOUND: Final = ".wav"
 
 
@@ -45,8 +45,8 @@ class RavdessTree:
     Attributes:
         root: the folder, or an archive.
         clips: audio-video and video-only clips sorted by name, each name once.
-        left_out: MP4 files whose name is no RAVDESS name or was there already; archives and
-            folders that cannot be read.
+        left_out: videos whose name is no RAVDESS name or was there already; archives and
+            folders that cannot be read; folders with a video's name.
         audio_only: clips of modality 03, skipped.
         ignored: other files, hidden ones among them.
     """
@@ -65,7 +65,7 @@ def find_clips(root: Path) -> RavdessTree:
         UsageError: `root` is neither folder nor archive, or there is no clip in it.
     """
     check_root(root)
-    tree = ravdess_clips(root, list_files(root))
+    tree = ravdess_clips(root, list_files(root, VIDEOS))
     if not tree.clips:
         raise UsageError(_nothing_found(tree))
     return tree
@@ -87,14 +87,14 @@ def check_root(root: Path) -> None:
 
 
 def ravdess_clips(
-    root: Path, files: Iterable[Origin | Unlisted], suffix: str = VIDEO
+    root: Path, files: Iterable[Origin | Unlisted], suffixes: Sequence[str] = VIDEOS
 ) -> RavdessTree:
-    """Those of `files` that are RAVDESS clips and end in `suffix`; there may be none."""
+    """Those of `files` that are RAVDESS clips and end in one of `suffixes`; there may be none."""
     clips: dict[ClipName, Origin] = {}
     left_out: list[LeftOut] = []
     audio_only = ignored = 0
     for origin in files:
-        name = _name_of(origin, suffix)
+        name = _name_of(origin, suffixes)
         if isinstance(origin, Unlisted):
             left_out.append(LeftOut(origin.origin.below(root), origin.reason, origin.detail))
         elif name is None:
@@ -114,18 +114,18 @@ def ravdess_clips(
     return RavdessTree(root, ordered, tuple(left_out), audio_only, ignored)
 
 
-def _name_of(origin: Origin | Unlisted, wanted: str) -> ClipName | str | None:
+def _name_of(origin: Origin | Unlisted, wanted: Sequence[str]) -> ClipName | str | None:
     """The clip's name; why a file of its kind has none; None for a file that is no clip."""
     if isinstance(origin, Unlisted):
         return None
     suffix = origin.name.suffix.lower()
     # macOS archives hold a hidden "._" twin of each file.
-    if origin.name.name.startswith(".") or suffix not in (wanted, _SOUND):
+    if origin.name.name.startswith(".") or suffix not in (*wanted, _SOUND):
         return None
     try:
         name = parse_clip_name(origin.name.stem)
     except ValueError as error:
-        return str(error) if suffix == wanted else None
+        return str(error) if suffix in wanted else None
     return None if suffix == _SOUND and name.modality != AUDIO_ONLY else name
 
 
@@ -136,6 +136,6 @@ def _nothing_found(tree: RavdessTree) -> str:
         return f"{tree.root} holds no video that can be read; {unlisted.clip}: {unlisted.detail}"
     return (
         f"{tree.root} holds no RAVDESS video (such as 01-01-03-02-01-01-12.mp4): "
-        f"{misnamed} MP4 files with other names, {tree.audio_only} audio-only clips and "
+        f"{misnamed} videos with other names, {tree.audio_only} audio-only clips and "
         f"{tree.ignored} other files were found; give the folder with the Actor_XX folders"
     )

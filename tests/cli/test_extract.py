@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import zipfile
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from cli import extract as cli_extract
 from common.backbones.registry import MINI_XCEPTION, feature_spec
 from simulations.actors.plan import ClipPlan
 from simulations.actors.writer import write_actors
-from simulations.data import features
+from simulations.data import extraction, features
 from simulations.data.table import read_table
-from tests.cli.command import Command
+from tests.cli.command import ROOT, Command
 from tests.simulations.data.fakes import CountedVideos
 from tests.simulations.data.test_openface import row, table
 
@@ -89,6 +93,39 @@ def test_a_table_for_people(mien: Command, actors: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.usefixtures("fakes")
+def test_without_a_terminal_a_line_is_told_each_minute(
+    mien: Command, actors: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = itertools.count(0, 25)  # each clip takes 25 seconds
+    clock = SimpleNamespace(monotonic=lambda: float(next(ticks)))
+    monkeypatch.setattr(cli_extract, "time", clock)
+    out = tmp_path / "f.parquet"
+    done = mien("extract", str(actors), "--out", str(out), "--workers", "1", "--json")
+    assert done.code == 0
+    lines = [f"features: {clips}/17 clips" for clips in (3, 6, 9, 12, 15)]
+    assert done.err.splitlines() == lines
+
+
+@pytest.mark.usefixtures("fakes")
+def test_clips_that_were_thinned_are_counted(
+    mien: Command, actors: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extraction, "_is_thinned", lambda stored, every: True)
+    command = ("extract", str(actors), "--out", str(tmp_path / "f.parquet"), "--workers", "1")
+    monkeypatch.setattr(extraction, "run_in_processes", _in_this_process)
+    assert "Not every frame asked for in 16 clips, which are too long: 01-01" in mien(*command).out
+    assert len(json.loads(mien(*command, "--json").out)["thinned"]) == 16
+    help = mien("extract", "--help").out
+    assert "more than 2048 rows" in " ".join(help.replace("│", " ").split())
+
+
+def _in_this_process(
+    work: Callable[[object], object], tasks: Iterable[object], **_: object
+) -> Iterator[tuple[object, object]]:
+    return ((task, work(task)) for task in tasks)
+
+
+@pytest.mark.usefixtures("fakes")
 def test_archives_give_the_same_bytes(mien: Command, actors: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "Video_Speech.zip", "w") as archive:
         for path in sorted(actors.rglob("*.mp4")):
@@ -135,11 +172,21 @@ def test_openface_tables(mien: Command, tmp_path: Path) -> None:
         (("--out", "x.parquet", "--time-limit", "nan"), "time-limit is nan"),
         (("--out", "x.parquet", "--openface", "--every", "2"), "--every is for videos"),
         (("--out", "x.parquet", "--openface"), "holds no clip"),
+        (("--out", "x.parquet", "--openface", "--engine", "torch"), "--engine is for videos"),
+        (("--out", "x.parquet", "--engine", "none"), "engine is 'none'"),
+        (("--out", "x.parquet", "--precision", "half"), "precision is 'half'"),
+        (("--out", "LICENSE"), "LICENSE: is a file, but has no ending; name a folder"),
     ],
 )
 def test_wrong_use_is_one_sentence(
-    mien: Command, actors: Path, cache: Path, options: tuple[str, ...], expected: str
+    mien: Command,
+    actors: Path,
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+    expected: str,
 ) -> None:
+    monkeypatch.chdir(ROOT)
     done = mien("extract", str(actors), *options)
     assert (done.code, done.out) == (2, "")
     assert expected in done.err

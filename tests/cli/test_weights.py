@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -45,12 +47,12 @@ class Runner:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def __call__(self, *arguments: str) -> Done:
+    def __call__(self, *arguments: str, columns: int = 200) -> Done:
         command, *rest = arguments
         app = typer.Typer()
         app.add_typer(weights.app, name="weights")
         line = ["weights", command, "--folder", str(self.folder), *rest]
-        done = CliRunner().invoke(app, line, env={"COLUMNS": "200"})
+        done = CliRunner().invoke(app, line, env={"COLUMNS": str(columns)})
         if done.exception is None or isinstance(done.exception, SystemExit):
             return Done(done.exit_code, done.output, "")
         with cli.console.errors.capture() as told:
@@ -71,6 +73,36 @@ def test_all_known_files_are_listed(mien: Runner) -> None:
     assert done.out.count("missing") == len(WEIGHTS)
     assert [row["id"] for row in mien.json("list")] == list(WEIGHTS)
     assert not mien.folder.exists()
+
+
+def test_the_list_fits_80_columns_and_says_what_needs_a_file(
+    mien: Runner,
+) -> None:
+    lines = [line.rstrip() for line in mien("list", columns=80).out.splitlines()]
+    rows = {line.split()[0]: line.split()[1:] for line in lines if line.endswith("missing")}
+    assert set(rows) == set(WEIGHTS)
+    assert rows["enet_b2_7.onnx"] == ["enet-b2-7", "Apache-2.0", "missing"]
+    assert rows["20180402-114759-vggface2.pt"] == ["facenet", "MIT", "missing"]
+    assert all(len(row) == 3 for row in rows.values())
+    assert max(map(len, lines[:-1])) <= 80
+    needed = {row["id"]: row["needed_by"] for row in mien.json("list")}
+    assert needed["enet_b0_8_best_vgaf.hsemotion.onnx"] == ["enet-b0-8-best-vgaf"]
+    assert needed["face_landmarker_v2_with_blendshapes.task"] == ["blendshapes"]
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_what_is_no_file_is_one_wrong_row(
+    mien: Runner, known: dict[str, WeightsFile], make: Callable[[Path], None]
+) -> None:
+    mien.folder.mkdir()
+    make(mien.folder / "b0.onnx")
+    (mien.folder / "b2.onnx").write_bytes(OTHER)
+    assert [row["state"] for row in mien.json("list")] == ["wrong", "right"]
+    done = mien("verify")
+    assert done.code == 1
+    assert "b0.onnx: wrong, found" in done.out
+    assert "expected a regular file" in done.out
+    assert "b2.onnx: right" in done.out
 
 
 def test_a_file_is_fetched_then_listed_and_verified(

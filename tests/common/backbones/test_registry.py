@@ -22,6 +22,7 @@ from common.backbones.registry import (
     backbone_record,
     feature_spec,
     load,
+    made_with,
     twin,
 )
 from common.errors import UsageError, WorkError
@@ -47,7 +48,9 @@ def test_record_is_complete_and_frozen(record: BackboneRecord) -> None:
     assert record.colour in ("grey", "rgb")
     assert len(set(record.labels)) == len(record.labels)
     assert len(record.labels) >= 7 or record.id == "blendshapes"
-    assert bool(record.files) != bool(record.sha256)
+    assert record.files or record.sha256
+    known = {WEIGHTS[name].sha256 for name in record.files}
+    assert not record.files or record.sha256 is None or known == {record.sha256}
     assert all(WEIGHTS[name].licence == record.licence for name in record.files)
     with pytest.raises(dataclasses.FrozenInstanceError):
         record.version = 2  # type: ignore[misc]
@@ -78,14 +81,49 @@ def test_spec_changes_with_the_version() -> None:
     assert feature_spec(record) != feature_spec(dataclasses.replace(record, version=2))
 
 
-@pytest.mark.parametrize("id", ["enet-b0-8-va-mtl", "mobile-emotiface"])
+@pytest.mark.parametrize("id", ["enet-b0-8-va-mtl", "mobile-emotiface", "blendshapes"])
 def test_missing_weights_are_named(
     id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    for engine in ("openvino", "torch"):
-        with pytest.raises(WorkError, match=r"(enet_b0_8_va_mtl|mobilenet_7)\.\w+ are not in"):
+    name = r"(enet_b0_8_va_mtl|mobilenet_7|face_landmarker_v2_with_blendshapes)"
+    for engine in ("openvino", "torch")[: 1 if id == "blendshapes" else 2]:
+        with pytest.raises(WorkError, match=rf"{name}\.\w+ are not in"):
             load(id, engine=engine)
+
+
+def test_weights_are_found_in_the_folder_that_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIEN_WEIGHTS", str(tmp_path))
+    (tmp_path / "face_landmarker_v2_with_blendshapes.task").write_bytes(b"another")
+    (tmp_path / "enet_b0_8_best_vgaf.hsemotion.onnx").write_bytes(b"another")
+    for id in ("blendshapes", "enet-b0-8-best-vgaf"):
+        with pytest.raises(WorkError, match=rf"{tmp_path}/\S+ is not \S+: found SHA-256"):
+            load(id, engine="openvino")
+
+
+def test_the_key_of_a_cache_has_engine_precision_and_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIEN_WEIGHTS", str(tmp_path))
+    monkeypatch.setattr("common.backbones.engines.choice._cpu_has_bfloat16", lambda: True)
+    id = "enet-b0-8-best-vgaf"
+    graph, hsemotion = WEIGHTS["enet_b0_8_best_vgaf.onnx"], backbone_record(id).files[2]
+    expected = {"engine": "openvino", "precision": "bfloat16", "weights": graph.expected}
+    assert made_with(id) == expected
+    assert made_with(id, precision="float32") == expected | {"precision": "float32"}
+    onnxruntime = {"engine": "onnxruntime", "precision": "float32"}
+    assert made_with(id, engine="onnxruntime") == expected | onnxruntime
+    (tmp_path / hsemotion).touch()
+    assert made_with(id) == expected | {"weights": WEIGHTS[hsemotion].expected}
+    torch = made_with(id, engine="torch")
+    assert torch["weights"] == WEIGHTS["enet_b0_8_best_vgaf.pt"].expected
+    own = made_with("mini-xception")
+    assert own["precision"] == "float32"
+    assert own["weights"] == f"SHA-256 {backbone_record('mini-xception').sha256}"
+    with pytest.raises(UsageError, match="engine is 'none'"):
+        made_with(id, engine="none")
 
 
 def test_a_weights_file_that_is_another_is_refused(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from tests.common.video.files import encode, rotated
 Build = Callable[[Path], Path]
 COUNT = 8
 """Frames of a whole clip."""
+SHORT_GROUPS = {"g": "4", "bf": "0"}
+"""Key frames so close that a trimmed clip has groups that FFmpeg never reads."""
 
 
 def noise(count: int, height: int = 48, width: int = 64) -> list[Image]:
@@ -80,7 +82,7 @@ def trimmed(first: int, shown: int) -> Build:
     """A clip whose edit list shows some of its frames, as telephones trim."""
 
     def build(folder: Path) -> Path:
-        path = encode(folder / "clip.mp4", noise(COUNT), options={"bf": "0"})
+        path = encode(folder / "clip.mp4", noise(COUNT), options=SHORT_GROUPS)
         content = bytearray(path.read_bytes())
         place = content.index(b"elst") + 12
         duration, start = struct.unpack_from(">Ii", content, place)  # times: movie's, track's
@@ -94,8 +96,8 @@ def trimmed(first: int, shown: int) -> Build:
 
 
 def stream_copied(folder: Path) -> Path:
-    """Packets from the second frame on, copied undecoded: the key frame before comes with them."""
-    source = encode(folder / "whole.mp4", noise(COUNT), options={"bf": "0"})
+    """Copied without decoding, shown from the sixth frame on: the key frame before is the fifth."""
+    source = encode(folder / "whole.mp4", noise(COUNT), options=SHORT_GROUPS)
     path = folder / "clip.mp4"
     with av.open(str(source)) as old, av.open(str(path), "w") as new:
         stream = old.streams.video[0]
@@ -104,7 +106,7 @@ def stream_copied(folder: Path) -> Path:
             if packet.dts is None or packet.pts is None or packet.time_base is None:
                 continue
             frame = int(1 / 25 / packet.time_base)
-            packet.pts, packet.dts = packet.pts - 2 * frame, packet.dts - 2 * frame
+            packet.pts, packet.dts = packet.pts - 5 * frame, packet.dts - 5 * frame
             packet.stream = copy
             new.mux(packet)
     return path

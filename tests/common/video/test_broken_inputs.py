@@ -37,7 +37,7 @@ GOOD: dict[str, tuple[Build, int, tuple[int, int]]] = {
     "h264, index first": (broken.index_first, COUNT, SIZE),
     "trimmed at the end": (broken.trimmed(0, 4), 4, SIZE),
     "trimmed at both ends": (broken.trimmed(2, 4), 4, SIZE),
-    "stream copied from within": (broken.stream_copied, COUNT - 2, SIZE),
+    "stream copied from within": (broken.stream_copied, COUNT - 5, SIZE),
     "fragmented mp4": (broken.fragmented, COUNT, SIZE),
     "turned by 90": (broken.turned(90), COUNT, TALL),
     "turned by 180": (broken.turned(180), COUNT, SIZE),

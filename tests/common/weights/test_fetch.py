@@ -214,6 +214,10 @@ def test_unusable_mirrors_are_refused_before_anything(store: WeightsStore, mirro
             "https://github.com/owner/name/releases/download/v2/f.pt",
             "https://mirror.example/a/f.pt",
         ),
+        (
+            "https://storage.googleapis.com/mediapipe-models/a/a/float16/1/f.task",
+            "https://mirror.example/a/f.task",
+        ),
         ("https://other.example/deep/f.pt", "https://mirror.example/a/deep/f.pt"),
     ],
 )

@@ -38,10 +38,17 @@ def test_the_default_is_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not default_store().folder.exists()
 
 
+def test_a_variable_names_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIEN_WEIGHTS", str(tmp_path / "weights"))
+    assert default_store().folder == WeightsStore().folder == tmp_path / "weights"
+    assert WeightsStore(tmp_path / "else").folder == tmp_path / "else"
+
+
 def test_what_is_missing_is_told_with_what_to_do(store: WeightsStore, file: WeightsFile) -> None:
     with pytest.raises(WorkError) as told:
         store.find(file)
-    for part in ("b0.onnx", str(store.folder), "mien weights fetch b0.onnx", "mien weights import"):
+    told_of = ("mien weights fetch b0.onnx", "mien weights import", "MIEN_WEIGHTS")
+    for part in ("b0.onnx", str(store.folder), *told_of):
         assert part in str(told.value)
     assert store.verify(file) == module.Verdict(State.MISSING, "", file.expected)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from common.backbones.engines.base import Done
+from common.errors import WorkError
 from common.video import Image
 from common.video.faces import Face
 from common.video.tracking import EveryFrame
-from simulations.data.features import Tools, VideoExtractor
+from simulations.data.features import ToolMaker, Tools, VideoExtractor
 from tests.common.video.clips import flat_images, write_video
 from tests.common.video.fakes import BoxDetector, MeanBackbone, upright_face
 
@@ -52,17 +53,17 @@ def make_tree(root: Path, count: int, images: int = 4) -> Path:
     return root
 
 
-def counted_tools(backbone: str) -> Tools:
+def counted_tools(*_: str) -> Tools:
     """Tools whose backbone counts its calls in `BACKBONE.calls` (of this process)."""
     return Tools(BACKBONE, EveryFrame(BoxDetector(FACE)))
 
 
 @dataclass(frozen=True)
 class CountedVideos(VideoExtractor):
-    make_tools: Callable[[str], Tools] = counted_tools
+    make_tools: ToolMaker = counted_tools
 
 
-def blind_in_the_dark(backbone: str) -> Tools:
+def blind_in_the_dark(*_: str) -> Tools:
     """Counted tools that see no face in frames that are nearly black."""
     return Tools(BACKBONE, EveryFrame(BoxDetector(FACE, dark=20)))
 
@@ -76,12 +77,16 @@ class _Deadly(BoxDetector):
         return super().detect(frames)
 
 
-def deadly_tools(backbone: str) -> Tools:
+def deadly_tools(*_: str) -> Tools:
     return Tools(_Backbone(), EveryFrame(_Deadly(FACE)))
 
 
-def dying_tools(backbone: str) -> Tools:
+def dying_tools(*_: str) -> Tools:
     os._exit(3)
+
+
+def telling_tools(*asked_for: str) -> Tools:
+    raise WorkError(f"asked for {', '.join(asked_for)}")
 
 
 class _Endless(BoxDetector):
@@ -93,7 +98,7 @@ class _Endless(BoxDetector):
         return super().detect(frames)
 
 
-def endless_tools(backbone: str) -> Tools:
+def endless_tools(*_: str) -> Tools:
     return Tools(_Backbone(), EveryFrame(_Endless(FACE)))
 
 
@@ -104,7 +109,7 @@ class _Buggy(BoxDetector):
         return super().detect(frames)
 
 
-def buggy_tools(backbone: str) -> Tools:
+def buggy_tools(*_: str) -> Tools:
     return Tools(_Backbone(), EveryFrame(_Buggy(FACE)))
 
 

@@ -8,6 +8,7 @@ import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -110,6 +111,38 @@ def test_what_killed_processes_left_is_removed(tmp_path: Path) -> None:
         path.touch()
     Scratch(tmp_path).sweep()
     assert sorted(tmp_path.iterdir()) == sorted((own, tmp_path / "else"))
+
+
+def test_an_archive_inside_an_archive_is_unpacked_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unpacked: list[str] = []
+    unpack = archives.unpack
+
+    def counted(archive: zipfile.ZipFile, name: str, target: IO[bytes], largest: int) -> None:
+        unpacked.append(name)
+        unpack(archive, name, target, largest)
+
+    monkeypatch.setattr(archives, "unpack", counted)
+    inner = {name: packed({f"{i}.mp4": CLIP + name.encode() for i in range(3)}) for name in "ab"}
+    outer = {f"{name}.zip": content for name, content in inner.items()}
+    whole = tmp_path / "x.zip"
+    whole.write_bytes(packed(outer, zipfile.ZIP_DEFLATED))
+    scratch = Scratch(tmp_path / "scratch")
+
+    def read(name: str, index: int) -> bytes:
+        origin = Origin(whole, (f"{name}.zip", f"{index}.mp4"))
+        with scratch.file_of(origin) as path:
+            return path.read_bytes()
+
+    assert [read(*each) for each in (("a", 0), ("a", 1), ("b", 0), ("b", 2))] == [
+        CLIP + name for name in (b"a", b"a", b"b", b"b")
+    ]
+    assert unpacked == ["a.zip", "b.zip"]
+    whole.write_bytes(packed({"b.zip": packed({"2.mp4": b"other"})}, zipfile.ZIP_DEFLATED))
+    assert read("b", 2) == b"other"
+    scratch.close()
+    assert list((tmp_path / "scratch").iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["../../up.mp4", "/etc/up.mp4", "a/../../up.mp4", "C:\\up.mp4"])

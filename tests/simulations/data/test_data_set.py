@@ -10,7 +10,7 @@ import pytest
 from common.errors import UsageError
 from common.expressions import EXPRESSIONS
 from simulations.data.data_set import find_tables, find_videos
-from simulations.data.ravdess_tree import find_clips
+from simulations.data.ravdess_tree import VIDEOS, find_clips
 
 ONE, TWO = "01-01-03-01-02-01-01", "01-01-05-01-01-01-02"
 
@@ -41,6 +41,24 @@ def test_ravdess_by_name_in_folders_and_archives(tmp_path: Path) -> None:
     assert data.skipped == {"audio only": 0, "other files": 2}
     tree = find_clips(tmp_path / "Video_Speech_Actor_02.zip")
     assert [str(clip.name) for clip in tree.clips] == [ONE, TWO]
+
+
+@pytest.mark.parametrize("suffix", VIDEOS)
+def test_ravdess_names_with_any_video_ending(tmp_path: Path, suffix: str) -> None:
+    touch(tmp_path, f"{ONE}.mp4", f"{TWO}{suffix}", f"misnamed{suffix.upper()}")
+    data = find_videos(tmp_path)
+    assert [clip.name for clip in data.clips] == [ONE, TWO]
+    assert [(left.clip, left.reason) for left in data.left_out] == [
+        (f"misnamed{suffix.upper()}", "no_ravdess_name")
+    ]
+
+
+@pytest.mark.parametrize("beside", [f"{ONE}.mp4", "anna/happy/one.mp4"])
+def test_a_folder_named_like_a_clip_is_told(tmp_path: Path, beside: str) -> None:
+    touch(tmp_path, beside, f"{TWO}.mp4/notes.txt", ".hidden.mp4/notes.txt", "folder/notes.txt")
+    (left,) = find_videos(tmp_path).left_out
+    assert (left.clip, left.reason) == (f"{TWO}.mp4", "not_a_file")
+    assert "it is a folder" in left.detail
 
 
 def test_users_and_expressions_by_folder(tmp_path: Path) -> None:

@@ -138,7 +138,8 @@ def test_clips_are_not_held_in_memory(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = written(tmp_path, "x.parquet", "none")
-    (tmp_path / ".x.parquet.abc.part").write_bytes(b"of a run that was killed")
+    killed = tmp_path / f".x.parquet.{2**22 + 5}-abc.part"
+    killed.write_bytes(b"of a run that was killed")
     before = path.read_bytes()
 
     def clips() -> Iterator[ClipRows]:
@@ -148,6 +149,21 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     with pytest.raises(WorkError, match="gone"):
         write_features(path, clips(), about())
     assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_two_runs_may_write_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feature_file, "_ROWS_AT_ONCE", 1)  # so that the first clip is on disk
+    path = tmp_path / "x.parquet"
+
+    def clips(number: int) -> Iterator[ClipRows]:
+        yield clip(number)
+        if number == 1:  # the other run begins and ends while this one writes
+            write_features(path, clips(2), about())
+            assert pq.read_table(path)["clip"][0].as_py() == clip(2).clip
+
+    write_features(path, clips(1), about())
+    assert pq.read_table(path)["clip"][0].as_py() == clip(1).clip
     assert list(tmp_path.iterdir()) == [path]
 
 

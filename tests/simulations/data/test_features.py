@@ -10,8 +10,17 @@ import pytest
 
 from common.backbones.registry import MINI_XCEPTION, feature_spec
 from common.errors import UsageError, WorkError
+from common.video.extract import ClipFeatures
+from simulations.data.cache import StoredClip
 from simulations.data.data_set import find_videos
-from simulations.data.extraction import FAILED, TIMED_OUT, WORKER_DIED, Extraction, extract_all
+from simulations.data.extraction import (
+    FAILED,
+    TIMED_OUT,
+    WORKER_DIED,
+    Extraction,
+    _is_thinned,
+    extract_all,
+)
 from simulations.data.features import ClipTable, VideoExtractor, extract_clips
 from simulations.data.ravdess_tree import find_clips
 from tests.common.video.clips import SIZE, write_video
@@ -25,6 +34,7 @@ from tests.simulations.data.fakes import (
     dying_tools,
     endless_tools,
     make_tree,
+    telling_tools,
 )
 from tests.support import shared_video
 
@@ -98,6 +108,57 @@ def test_other_choice_of_frames_is_extracted_anew(tree: Path, cache: Path) -> No
     assert table.extracted == 4
     assert [len(features) for features in table.features] == [2] * 4
     assert run(tree, cache, max_frames=1).extracted == 4
+
+
+@pytest.mark.parametrize(
+    "other", [{"engine": "onnxruntime"}, {"engine": "torch"}, {"precision": "bfloat16"}]
+)
+def test_features_of_engines_and_precisions_are_never_mixed(
+    tree: Path, cache: Path, other: dict[str, str]
+) -> None:
+    known = {"engine": "openvino", "precision": "float32"}
+    data = find_videos(tree)
+    for options, extracted in ((known, 4), (known | other, 4), (known, 0), (known | other, 0)):
+        extractor = VideoExtractor("mini-xception", make_tools=counted_tools, **options)
+        found = extract_all(data, extractor, cache=cache)
+        assert found.extracted == extracted
+        assert found.software.items() >= options.items()
+
+
+def test_features_of_other_weights_are_never_mixed(
+    tree: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIEN_WEIGHTS", str(tmp_path / "weights"))
+    (tmp_path / "weights").mkdir()
+    for name in ("enet_b0_8_best_vgaf.hsemotion.onnx", "enet_b0_8_best_vgaf.onnx"):
+        (tmp_path / "weights" / name).touch()  # the fake tools do not read them
+        extractor = VideoExtractor("enet-b0-8-best-vgaf", make_tools=counted_tools)
+        assert extract_all(find_videos(tree), extractor, cache=cache).extracted == 4
+
+
+def test_workers_get_engine_and_precision(tree: Path, cache: Path) -> None:
+    options = {"engine": "onnxruntime", "precision": "float32", "make_tools": telling_tools}
+    extractor = VideoExtractor("mini-xception", **options)  # type: ignore[arg-type]
+    with pytest.raises(WorkError, match="asked for mini-xception, onnxruntime, float32"):
+        extract_all(find_videos(tree), extractor, cache=cache, workers=2)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "every", "thinned"),
+    [
+        (range(0, 2048), 1, False),
+        (range(0, 2052, 2), 1, True),
+        (range(0, 4100, 4), 1, True),
+        (range(0, 2052, 2), 2, False),
+        (range(0, 4100, 4), 2, True),
+        (range(0, 20, 2), 1, False),  # by chance
+    ],
+)
+def test_clips_that_were_thinned_are_known(numbers: range, every: int, thinned: bool) -> None:
+    count = len(numbers)
+    clip = ClipFeatures(np.zeros((count, 1), np.float32), count, count, 0, "x/1/1")
+    stored = StoredClip(clip, np.array(numbers, np.int32))
+    assert _is_thinned(stored, every) is thinned
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "changed"])

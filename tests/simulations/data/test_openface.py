@@ -97,7 +97,7 @@ def test_a_file_of_one_face_has_no_face_id(tmp_path: Path) -> None:
 
 BAD: dict[str, tuple[list[str], Sequence[str], str]] = {
     "no rows": ([], HEADER, "no_frames"),
-    "no usable row": ([row(1, 0.5, success=0)], HEADER, "no_face"),
+    "no usable row": ([row(1, 0.5, success=0)], HEADER, "no_usable_row"),
     "no action units": ([], HEADER[:5], "missing_columns: it has no column AU01_r, AU02_r, AU04_r"),
     "one column missing": ([], HEADER[:-1], "missing_columns: it has no column AU45_c;"),
     "short row": ([row(1, 0.5)[:-9]], HEADER, "malformed: row 2 has"),

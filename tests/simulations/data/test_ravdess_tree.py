@@ -82,7 +82,7 @@ def test_folder_without_a_clip_is_a_usage_error(tmp_path: Path, names: tuple[str
         find_clips(tmp_path)
     text = str(caught.value)
     assert str(tmp_path) in text
-    counts = "1 MP4 files with other names, 1 audio-only clips and 1 other"
+    counts = "1 videos with other names, 1 audio-only clips and 1 other"
     assert not names or counts in text
 
 
