@@ -20,7 +20,8 @@ setup: .venv/.ready  ## make .venv with .venv/bin/mien
 .venv/.ready: pyproject.toml
 	@test -x "$(UV)" || { $(PYTHON) -m venv .tools && \
 		.tools/bin/pip install --quiet --disable-pip-version-check 'uv>=0.12,<1'; }
-	$(UV) sync --quiet --python $(PYTHON) || $(UV) sync --quiet --python $(PYTHON) --offline
+	$(UV) sync --quiet --all-extras --python $(PYTHON) || \
+		$(UV) sync --quiet --all-extras --python $(PYTHON) --offline
 	@touch $@
 
 lint: .venv/.ready  ## ruff and mypy

@@ -15,7 +15,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import typer
 
-from cli import bench, demo, extract, simulate, weights
+from cli import bench, demo, experiment, extract, simulate, weights
 from cli.console import exit_code_of, output
 
 app = typer.Typer(
@@ -35,6 +35,7 @@ app.command("demo")(demo.command)
 app.command("simulate")(simulate.command)
 app.command("extract")(extract.command)
 app.add_typer(weights.app, name="weights")
+app.add_typer(experiment.app, name="experiment")
 app.add_typer(bench.app, name="bench")
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from simulations.settings import SimulationSettings
     from simulations.watching import Watcher
 
-ENGINES = ("grid", "ray")
+ENGINES = ("grid", "cohort", "ray")
 
 HELP = """Federate a universal head over the users of a data set and give each a personal head.
 
@@ -59,14 +59,19 @@ def run(settings: SimulationSettings, *, engine: str, workers: int) -> dict[str,
         check_writable(Path(settings.out))
     if engine not in ENGINES:
         raise UsageError(f"engine is {engine!r}, expected one of {', '.join(ENGINES)}")
+    if engine == "cohort" and settings.record:
+        raise UsageError("record keeps replies, and the engine cohort has none; use --engine grid")
     if workers < 1:
         raise UsageError(f"workers is {workers}, expected 0 (one per core) or more")
     with phase_bars() as watch:
-        return (_grid if engine == "grid" else _ray)(settings, workers, watch)
+        if engine == "ray":
+            return _ray(settings, workers, watch)
+        return _here(settings, engine, workers, watch)
 
 
-def _grid(settings: SimulationSettings, workers: int, watch: Watcher) -> dict[str, Any]:
-    from simulations.engines.grid import run_grid
+def _here(
+    settings: SimulationSettings, engine: str, workers: int, watch: Watcher
+) -> dict[str, Any]:
     from simulations.output import write_output
     from simulations.simulate import command_line, finish, prepare, simulation_root
     from simulations.sources import load_source
@@ -75,11 +80,22 @@ def _grid(settings: SimulationSettings, workers: int, watch: Watcher) -> dict[st
     with simulation_root(settings) as root:
         source = load_source(settings, workers=workers, watch=watch)
         prepared = prepare(settings, source, root, watch)
-        run_grid(prepared, workers=workers, watch=watch)
-        results = finish(prepared, command_line(settings), started, watch)
+        _engine(engine)(prepared, workers=workers, watch=watch)
+        command = command_line(settings, engine=engine)
+        results = finish(prepared, command, started, watch, engine=engine)
     if settings.out:
         write_output(Path(settings.out), results)
     return results
+
+
+def _engine(name: str) -> Any:
+    if name == "cohort":
+        from simulations.engines.cohort.run import run_cohort
+
+        return run_cohort
+    from simulations.engines.grid import run_grid
+
+    return run_grid
 
 
 def _ray(settings: SimulationSettings, workers: int, watch: Watcher) -> dict[str, Any]:
@@ -124,7 +140,12 @@ def _signature() -> inspect.Signature:
             0,
             "Processes that share the devices; 0 takes one per core. Results do not depend on it.",
         ),
-        "engine": (str, "grid", "grid: in this process; ray: Flower's simulation runtime."),
+        "engine": (
+            str,
+            "grid",
+            "grid: in this process; cohort: all devices in one tensor program, without messages; "
+            "ray: Flower's simulation runtime.",
+        ),
         "json": (bool, False, "Print the results as JSON on standard output."),
     }
     for name, (kind, default, text) in own.items():

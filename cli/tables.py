@@ -69,6 +69,17 @@ def _percent(share: float) -> str:
     return f"{100 * share:.1f}"
 
 
+def _transmitted(results: Mapping[str, Any]) -> str:
+    rounds = results["transmitted"]
+    if not rounds:
+        return f"Engine {results['engine']}: no message was sent, so no byte was transmitted."
+    sent = sum(entry["bytes"] for entry in rounds)
+    return (
+        f"Transmitted by all devices in {len(rounds)} rounds: {sent} bytes, "
+        "updates of the universal head only."
+    )
+
+
 def notes(results: Mapping[str, Any], folder: Path | None) -> list[str]:
     """What a reader of the table should also know."""
     own = results["accuracy"]["own_clips"]
@@ -76,7 +87,6 @@ def notes(results: Mapping[str, Any], folder: Path | None) -> list[str]:
         f"{count} at {clips}" for clips, count in zip(own, results["users_harmed"], strict=True)
     )
     stream = results["resting_stream"]
-    sent = sum(entry["bytes"] for entry in results["transmitted"])
     lines = [
         "clips: own labelled clips per expression. Intervals are over users. All rows but "
         "'no statistics' also use the mean and spread of all of a user's adaptation clips, "
@@ -85,8 +95,7 @@ def notes(results: Mapping[str, Any], folder: Path | None) -> list[str]:
         "User statistics from clips that are 80 % neutral or calm: universal "
         f"{_percent(stream['universal'])}, without normalisation "
         f"{_percent(stream['universal_raw'])}.",
-        f"Transmitted by all devices in {len(results['transmitted'])} rounds: {sent} bytes, "
-        "updates of the universal head only.",
+        _transmitted(results),
     ]
     if results["left_out"]:
         first = results["left_out"][0]

@@ -11,78 +11,32 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from scipy.special import softmax
 
-from client.personal import PersonalHead, PersonalSettings, fit_personal
+from client.personalisation import METHODS
+from client.personalisation.corrected import fit_map
+from client.personalisation.heads import PersonalHead
+from client.personalisation.interface import Acquaintance, Fitting, View, get_acquainted
+from client.personalisation.maximum_a_posteriori import Prior
+from client.personalisation.solver import Labels, Rows
 from client.store import DeviceSettings, Part
 from common.clips import ClipSet
-from common.heads.standardise import (
-    SMALLEST_SPREAD,
-    UserStatistics,
-    squash,
-)
-from common.heads.universal import (
-    UniversalHead,
-    clip_rows,
-    inputs_of,
-    statistics_of,
-    universal_logits,
-    user_descriptors,
-)
+from common.heads.standardise import UserStatistics
+from common.heads.universal import UniversalHead, statistics_of
 from common.randomness import generator
-
-Rows = npt.NDArray[np.float64]
-Labels = npt.NDArray[np.int64]
 
 RESTING = (0, 1)
 """Labels of the resting expressions, neutral and calm."""
 STREAM_SHARE = 0.8
+CONFIDENCE_DIGITS = 4
 
-
-@dataclass(frozen=True)
-class View:
-    """A user's clips as one universal head sees them.
-
-    Attributes:
-        universal: (clips, classes) mixed logits.
-        raw: (clips, classes) logits of the population branch alone.
-        descriptors: (clips, dimension) of the user branch, statistics shrunk by trust.
-        statistics: what the clips were standardised by.
-    """
-
-    universal: Rows
-    raw: Rows
-    descriptors: Rows
-    statistics: UserStatistics
+Draws = list[list[tuple[int, ...]]]
+Curve = list[list[list[Any]]]
 
 
 def view(head: UniversalHead, clips: ClipSet, statistics: UserStatistics) -> View:
-    """See `clips` (one user's, at least one) through `head`."""
-    inputs = inputs_of(head, clips, statistics)
-    shrunk = inputs_of(head, clips, statistics.shrunk())
-    return View(
-        universal_logits(head, inputs, statistics.trust).numpy(),
-        universal_logits(head, inputs, 0.0).numpy(),
-        user_descriptors(head, shrunk.user).numpy(),
-        statistics,
-    )
-
-
-def own_descriptors(head: UniversalHead, adaptation: ClipSet, clips: ClipSet) -> Rows:
-    """Descriptors from a user's own clips alone, (clips, dimension): no population figure in them.
-
-    Frames are averaged, standardised by the adaptation clips' own mean and spread, and squashed.
-    """
-    known = _clip_means(head, adaptation)
-    spread = known.std(axis=0)
-    floor = SMALLEST_SPREAD * float(np.median(spread)) + np.finfo(np.float64).eps
-    return squash((_clip_means(head, clips) - known.mean(axis=0)) / np.maximum(spread, floor))
-
-
-def _clip_means(head: UniversalHead, clips: ClipSet) -> Rows:
-    rows = clip_rows(head.specification, clips)
-    starts = np.concatenate([[0], np.cumsum(rows.lengths)[:-1]])
-    return np.asarray(np.add.reduceat(rows.values, starts, axis=0) / rows.lengths[:, None])
+    """See `clips` (one user's, at least one) through `head`, without descriptors of their own."""
+    return Acquaintance(head, statistics).view(clips)
 
 
 def draw_own_clips(
@@ -106,6 +60,15 @@ def draw_resting_stream(labels: Labels, *, seed: int, draw: int, user: str) -> t
     return tuple(sorted([*resting.tolist(), *chooser.permutation(others)[:few].tolist()]))
 
 
+@dataclass(frozen=True)
+class _Tested:
+    """One method on all draws: per number of own clips and draw, one entry per test clip."""
+
+    choices: Curve
+    confidence: Curve
+    personal: list[list[bool]]
+
+
 def evaluate_part(
     head: UniversalHead, clips: ClipSet, part: Part, settings: DeviceSettings
 ) -> tuple[dict[str, Any], PersonalHead, UserStatistics]:
@@ -116,42 +79,50 @@ def evaluate_part(
         user's statistics (from the adaptation clips only, never from test clips).
     """
     adaptation, test = clips.select(part.adaptation), clips.select(part.test)
-    statistics = statistics_of(head, adaptation)
-    known, asked = view(head, adaptation, statistics), view(head, test, statistics)
-    own = own_descriptors(head, adaptation, adaptation), own_descriptors(head, adaptation, test)
-    prior = PersonalSettings(strength=part.strength, scale=part.scale)
-    alone = PersonalSettings(strength=part.strength, scale=0.0)
-    personal: list[list[list[int]]] = []
-    local: list[list[list[int]]] = []
-    for chosen in _own_clip_draws(adaptation.labels, part.user, settings):
-        personal.append([])
-        local.append([])
-        for indices in chosen:
-            rows, labels = list(indices), adaptation.labels[list(indices)]
-            mine = fit_personal(known.universal[rows], known.descriptors[rows], labels, prior)
-            bare = fit_personal(known.universal[rows], own[0][rows], labels, alone)
-            personal[-1].append(_choose(mine.logits(asked.universal, asked.descriptors)))
-            local[-1].append(_choose(bare.logits(asked.universal, own[1])))
-    whole = fit_personal(known.universal, known.descriptors, adaptation.labels, prior)
+    known_user = get_acquainted(head, adaptation)
+    known, asked = known_user.view(adaptation), known_user.view(test)
+    fitting = Fitting(prior=Prior(evidence=part.evidence), seed=settings.seed, user=part.user)
+    draws = _own_clip_draws(adaptation.labels, part.user, settings)
+    methods = {"personal": "map", "local_only": "local-only"}
+    methods |= {name.replace("-", "_"): name for name in settings.peers}
+    tested = {
+        key: _test(name, known, asked, adaptation.labels, draws, fitting)
+        for key, name in methods.items()
+    }
     record = {
         "user": part.user,
         "federation": part.federation,
         "adaptation_clips": list(adaptation.names),
         "test_clips": list(test.names),
         "labels": test.labels.tolist(),
-        "trust": statistics.trust,
+        "trust": known_user.statistics.trust,
         "universal": _choose(asked.universal),
         "universal_raw": _choose(asked.raw),
         "resting_stream": _streams(head, adaptation, test, settings, part.user),
-        "personal": personal,
-        "local_only": local,
+        **{key: found.choices for key, found in tested.items()},
+        "confidence": {
+            "universal": _confidence(asked.universal),
+            **{key: found.confidence for key, found in tested.items()},
+        },
+        "personal_in_use": tested["personal"].personal,
     }
-    return record, whole, statistics
+    return record, fit_map(known, adaptation.labels, fitting).head, known_user.statistics
 
 
-def _own_clip_draws(
-    labels: Labels, user: str, settings: DeviceSettings
-) -> list[list[tuple[int, ...]]]:
+def _test(
+    name: str, known: View, asked: View, labels: Labels, draws: Draws, fitting: Fitting
+) -> _Tested:
+    tested = _Tested([], [], [])
+    for chosen in draws:
+        heads = [METHODS[name](known.select([*rows]), labels[[*rows]], fitting) for rows in chosen]
+        logits = [head.logits(asked) for head in heads]
+        tested.choices.append([_choose(each) for each in logits])
+        tested.confidence.append([_confidence(each) for each in logits])
+        tested.personal.append([head.personal for head in heads])
+    return tested
+
+
+def _own_clip_draws(labels: Labels, user: str, settings: DeviceSettings) -> Draws:
     """For each number of own clips its draws; draws that take every clip are one."""
     result = []
     for count in settings.own_clips:
@@ -178,3 +149,9 @@ def _streams(
 def _choose(logits: Rows) -> list[int]:
     chosen: Sequence[int] = logits.argmax(axis=1).tolist()
     return list(chosen)
+
+
+def _confidence(logits: Rows) -> list[float]:
+    """Probability of the chosen expression, clip by clip, 0..1."""
+    highest: Sequence[float] = softmax(logits, axis=1).max(axis=1).tolist()
+    return [round(value, CONFIDENCE_DIGITS) for value in highest]

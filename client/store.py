@@ -14,6 +14,8 @@ import dataclasses
 import hashlib
 import json
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -24,7 +26,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from client.ledger import Ledger
-from client.personal import PersonalHead
+from client.personalisation.heads import PersonalHead
 from common.clips import ClipSet, load_clips, save_clips
 from common.errors import UsageError, WorkError
 from common.files import PRIVATE_FILE, private_folder, write_atomically
@@ -40,20 +42,30 @@ class Part:
         federation: whose final head is tested; the user's clips took no part in it.
         user: whose clips.
         adaptation, test: indices into the device's clips.
-        strength, scale: of the personal head, chosen without this user.
+        evidence: what the fleet knows of the candidates of a personal head, without this user; see
+            `client.personalisation.maximum_a_posteriori.Prior`.
     """
 
     federation: str
     user: str
     adaptation: tuple[int, ...]
     test: tuple[int, ...]
-    strength: float = 1.0
-    scale: float = 1.0
+    evidence: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceSettings:
-    """What a device is set up for; `held_out_of` names federations its clips stay out of."""
+    """What a device is set up for.
+
+    Attributes:
+        specification: of the universal head.
+        seed: of draws.
+        held_out_of: federations that its clips stay out of.
+        parts: its tests.
+        own_clips: numbers of own clips per expression to be tried.
+        draws: of so many own clips.
+        peers: personalisation methods to be tested beside `map` and `local-only`.
+    """
 
     specification: HeadSpecification
     seed: int
@@ -61,6 +73,7 @@ class DeviceSettings:
     parts: tuple[Part, ...] = ()
     own_clips: tuple[int, ...] = ()
     draws: int = 5
+    peers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -145,6 +158,32 @@ class DeviceFolder:
         except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
             raise WorkError(f"{path.name} is not a readable personal head: {error}") from error
 
+    def forget_user(self, user: str) -> None:
+        """Erase all of a user who leaves: clips, personal head, and what was measured of them.
+
+        What remains is written anew without the user; then the old files are overwritten, so that
+        a failure in between loses nobody's data. Other users' parts keep their meaning. The ledger
+        stays: it holds hashes of updates that already left, and nobody's name. `errors.log` goes
+        as a whole.
+
+        Raises:
+            WorkError: the folder can't be read or written.
+        """
+        settings, clips = self.settings(), self.clips()
+        kept = [index for index, owner in enumerate(clips.users) if owner != user]
+        evaluations = sorted((self.path / "evaluation").glob("*.json"))
+        records = {path.stem: self.load_evaluation(path.stem) for path in evaluations}
+        parts = _renumbered([part for part in settings.parts if part.user != user], kept)
+        gone = [self.path / "personal" / _file_name(user), self.path / "errors.log"]
+        renewed = [self.path / "clips.safetensors", self.path / "device.json", *evaluations]
+        with _overwriting([*gone, *renewed]):
+            self.create(dataclasses.replace(settings, parts=parts), clips.select(kept))
+            for federation, found in records.items():
+                self.save_evaluation(federation, [r for r in found if r.get("user") != user])
+            for path in gone:
+                path.unlink(missing_ok=True)
+        _settings.cache_clear()
+
     def save_evaluation(self, federation: str, parts: list[dict[str, Any]]) -> None:
         """Keep what the device measured for itself."""
         folder = private_folder(self.path / "evaluation")
@@ -179,6 +218,37 @@ def _file_name(user: str) -> str:
     return hashlib.sha256(user.encode()).hexdigest()[:32] + ".safetensors"
 
 
+def _renumbered(parts: list[Part], kept: list[int]) -> tuple[Part, ...]:
+    """Parts after the device's clips became those that are `kept`."""
+    place = {old: new for new, old in enumerate(kept)}
+
+    def moved(indices: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(place[index] for index in indices)
+
+    return tuple(
+        dataclasses.replace(part, adaptation=moved(part.adaptation), test=moved(part.test))
+        for part in parts
+    )
+
+
+@contextmanager
+def _overwriting(paths: Sequence[Path]) -> Iterator[None]:
+    """Overwrite what the files held with zeros once they are replaced or removed.
+
+    Copies that a disk's wear levelling or a backup keeps are out of reach.
+    """
+    try:
+        with ExitStack() as stack:
+            old = [stack.enter_context(path.open("r+b")) for path in paths if path.exists()]
+            yield
+            for file in old:
+                file.write(bytes(os.fstat(file.fileno()).st_size))
+                file.flush()
+                os.fsync(file.fileno())
+    except OSError as error:
+        raise WorkError(f"a user can't be erased from the device's folder: {error}") from error
+
+
 def _stamp(path: Path) -> tuple[int, int, int]:
     try:
         status = path.stat()
@@ -198,10 +268,12 @@ def _settings(name: str, content: bytes) -> DeviceSettings:
         text = json.loads(content.decode())
         text["specification"] = HeadSpecification.from_json(text["specification"])
         text["parts"] = tuple(
-            Part(**{**part, "adaptation": tuple(part["adaptation"]), "test": tuple(part["test"])})
+            Part(
+                **{**part, **{key: tuple(part[key]) for key in ("adaptation", "test", "evidence")}}
+            )
             for part in text["parts"]
         )
-        for key in ("held_out_of", "own_clips"):
+        for key in ("held_out_of", "own_clips", "peers"):
             text[key] = tuple(text[key])
         return DeviceSettings(**text)
     except (UsageError, ValueError, KeyError, TypeError) as error:

@@ -11,12 +11,13 @@ import torch
 from common.clips import ClipSet
 from common.heads.batch import ClipBatch
 from common.heads.specification import BRANCHES, REFERENCE_STAGE
-from common.heads.standardise import coarse, exact_reference
+from common.heads.standardise import coarse, coarse_scatter, exact_reference
 from common.heads.training import TrainingSettings, train_branch
 from common.heads.universal import (
     UniversalHead,
     branch_batch,
     clip_rows,
+    scatter_of,
     statistics_by_user,
 )
 from common.update import HeadUpdate
@@ -27,10 +28,12 @@ FEWEST_CLIPS = 4
 
 
 def reference_update(head: UniversalHead, clips: ClipSet) -> HeadUpdate:
-    """Round 0: the device's coarse centre and spread, averaged over its users."""
+    """Round 0: the device's coarse centre and spread, averaged over its users, and scatter."""
     rows = clip_rows(head.specification, clips)
     told = coarse(exact_reference([rows.of_user(user) for user in clips.user_names()]))
     trained = {"reference.centre": told.centre, "reference.spread": told.spread}
+    if head.specification.scatter:
+        trained["reference.scatter"] = coarse_scatter(scatter_of(rows, clips.labels), len(clips))
     return _update(head, REFERENCE_STAGE, 0, len(clips), trained)
 
 

@@ -11,8 +11,12 @@ from dataclasses import dataclass
 
 from common.errors import UsageError
 from common.heads.training import TrainingSettings
+from common.strategies import CLIENTS_EXPECTED, STRATEGIES
+
+__all__ = ["STRATEGIES", "FederationPlan"]
 
 _NAME = re.compile(r"[a-z0-9-]{1,40}")
+_Check = tuple[str, object, bool, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,9 +29,17 @@ class FederationPlan:
         epochs: local epochs per round, at least 1.
         learning_rate: see `TrainingSettings`.
         l2: strength of regularisation.
-        memory: past rounds that the server's Anderson acceleration looks at, 0 for plain averaging.
-        seed: of the initial head.
+        memory: past rounds that the server's Anderson acceleration looks at, 0 for plain averaging;
+            for `fedavg` and `fedprox`.
+        seed: of the initial head, and of who is asked and who is lost in a round.
         evaluate: whether devices held out of this federation test its final head for themselves.
+        strategy: one of `STRATEGIES`; `server.strategies` says what each does.
+        proximal_mu: `mu` of the devices' proximal term, see `TrainingSettings`; above 0 with
+            `fedprox`, 0 with all others.
+        server_learning_rate: of `fedavgm` and the adaptive strategies, 0 for each one's default.
+        trim: share that `fedtrimmedavg` leaves out at each end, below 0.5.
+        clients_per_round: devices asked in a head round: 0 all, below 1 a share, else a number.
+        dropout: share of devices whose reply is lost in a round, below 1; simulations only.
     """
 
     name: str
@@ -38,29 +50,62 @@ class FederationPlan:
     memory: int
     seed: int
     evaluate: bool = False
+    strategy: str = "fedavg"
+    proximal_mu: float = 0.0
+    server_learning_rate: float = 0.0
+    trim: float = 0.2
+    clients_per_round: float = 0.0
+    dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        checks = (
-            ("rounds", self.rounds, _whole(self.rounds, 1, 100_000), "1 to 100000"),
-            ("local-epochs", self.epochs, _whole(self.epochs, 1, 10_000), "1 to 10000"),
-            ("learning-rate", self.learning_rate, _real(self.learning_rate) > 0, "above 0"),
-            ("l2", self.l2, _real(self.l2) >= 0, "0 or more"),
-            ("memory", self.memory, _whole(self.memory, 0, 50), "0 to 50"),
-            ("seed", self.seed, type(self.seed) is int, "a whole number"),
-            ("evaluate", self.evaluate, type(self.evaluate) is bool, "true or false"),
-        )
         if type(self.name) is not str or not _NAME.fullmatch(self.name):
             raise UsageError(
                 f"federation name {self.name!r} is not 1 to 40 of the characters a-z 0-9 -"
             )
-        for name, value, good, expected in checks:
+        for name, value, good, expected in (*self._training_checks(), *self._server_checks()):
             if not good:
                 raise UsageError(f"setting {name} is {value!r}, expected {expected}")
+
+    def _training_checks(self) -> tuple[_Check, ...]:
+        return (
+            ("rounds", self.rounds, _whole(self.rounds, 1, 100_000), "1 to 100000"),
+            ("local-epochs", self.epochs, _whole(self.epochs, 1, 10_000), "1 to 10000"),
+            ("learning-rate", self.learning_rate, _real(self.learning_rate) > 0, "above 0"),
+            ("l2", self.l2, _real(self.l2) >= 0, "0 or more"),
+            (
+                "proximal-mu",
+                self.proximal_mu,
+                self._proximal_fits(),
+                "above 0 with fedprox, else 0",
+            ),
+        )
+
+    def _server_checks(self) -> tuple[_Check, ...]:
+        rate, clients = self.server_learning_rate, self.clients_per_round
+        return (
+            ("memory", self.memory, _whole(self.memory, 0, 50), "0 to 50"),
+            ("seed", self.seed, type(self.seed) is int, "a whole number"),
+            ("evaluate", self.evaluate, type(self.evaluate) is bool, "true or false"),
+            ("strategy", self.strategy, self.strategy in STRATEGIES, ", ".join(STRATEGIES)),
+            ("server-learning-rate", rate, _real(rate) >= 0, "0 or more"),
+            ("trim", self.trim, 0 <= _real(self.trim) < 0.5, "0 to below 0.5"),
+            ("clients-per-round", clients, _share_or_number(clients), CLIENTS_EXPECTED),
+            ("dropout", self.dropout, 0 <= _real(self.dropout) < 1, "0 to below 1"),
+        )
+
+    def _proximal_fits(self) -> bool:
+        value = _real(self.proximal_mu)
+        return value > 0 if self.strategy == "fedprox" else value == 0
 
     @property
     def training(self) -> TrainingSettings:
         """What a device needs for its local training."""
-        return TrainingSettings(epochs=self.epochs, learning_rate=self.learning_rate, l2=self.l2)
+        return TrainingSettings(
+            epochs=self.epochs,
+            learning_rate=self.learning_rate,
+            l2=self.l2,
+            proximal_mu=self.proximal_mu,
+        )
 
     def to_json(self) -> str:
         """One line of JSON, keys sorted."""
@@ -81,6 +126,11 @@ class FederationPlan:
 
 def _whole(value: object, lowest: int, highest: int) -> bool:
     return type(value) is int and lowest <= value <= highest
+
+
+def _share_or_number(value: object) -> bool:
+    number = _real(value)
+    return 0 <= number < 1 or (number >= 1 and number == int(number))
 
 
 def _real(value: object) -> float:

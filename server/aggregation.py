@@ -1,11 +1,8 @@
-"""Federated averaging, optionally accelerated on the server. Pure: `step(state, updates)`.
+"""One round on the server. Pure: `step(state, updates)`; what is done is the strategy's.
 
-One round moves the head by the average of the devices' updates, weighted by clips (McMahan et
-al., AISTATS 2017): `g(x) = sum_k n_k u_k / sum_k n_k`. With `memory` m > 0 the server treats
-x -> x + g(x) as a fixed-point iteration and extrapolates from the last m + 1 rounds (Anderson
-acceleration; Anderson, J. ACM 12(4), 1965; Walker and Ni, SIAM J. Numer. Anal. 49(4), 2011, type
-II): devices send nothing more for it, and a convex head needs several times fewer rounds. Each
-branch is accelerated on its own. `memory` 0 is plain FedAvg.
+`server.strategies` says what each strategy makes of a round. The default is FedAvg (McMahan et
+al., AISTATS 2017), accelerated on the server where the plan says so. In round 0 the reference
+moves by what the strategy combines; later rounds move both branches, each on its own.
 
 Updates are summed in float64 in the order of their digests, so that neither arrival order nor
 node ids change a result.
@@ -15,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,90 +21,89 @@ from common.errors import WorkError
 from common.heads.specification import BRANCHES, HEAD_STAGE, REFERENCE_STAGE
 from common.heads.universal import UniversalHead
 from common.update import HeadUpdate
+from server.strategies.interface import Moves, Strategy, Vector
+from server.strategies.mean import WeightedMean
 
-Vector = npt.NDArray[np.float64]
-RIDGE = 1e-6
-
-
-@dataclass(frozen=True)
-class History:
-    """One branch's last points and their moves, oldest first."""
-
-    points: tuple[Vector, ...] = ()
-    moves: tuple[Vector, ...] = ()
-
-    def remember(self, point: Vector, move: Vector, memory: int) -> History:
-        """With one more round, and at most `memory` + 1 rounds."""
-        keep = memory + 1
-        return History((*self.points, point)[-keep:], (*self.moves, move)[-keep:])
+Collected = Sequence[HeadUpdate] | WeightedMean
 
 
 @dataclass(frozen=True)
 class ServerState:
-    """All that a server carries from round to round: the head, the round, the branches' pasts."""
+    """All that a server carries from round to round.
+
+    Attributes:
+        head: as it will be sent out.
+        round: its round.
+        pasts: what the strategy keeps of each branch, None before its first round.
+    """
 
     head: UniversalHead
     round: int
-    histories: Mapping[str, History]
+    pasts: Mapping[str, Any]
 
 
 def initial_state(head: UniversalHead) -> ServerState:
     """Before round 0."""
-    return ServerState(head, 0, {branch: History() for branch in BRANCHES})
+    return ServerState(head, 0, dict.fromkeys(BRANCHES))
 
 
-def step(
-    state: ServerState, updates: Sequence[HeadUpdate], *, stage: str, memory: int
-) -> ServerState:
+def step(state: ServerState, updates: Collected, *, stage: str, strategy: Strategy) -> ServerState:
     """The state after a round.
 
     Args:
         state: as it was when the head was sent out.
-        updates: at least one, all of `state`'s round, of `stage` and of the head's specification.
+        updates: at least one, or their mean; of `state`'s round, of `stage` and of the head's
+            specification.
         stage: `reference` in round 0, else `head`.
-        memory: rounds that acceleration looks back, 0 for none.
+        strategy: the same in every round of a federation.
 
     Raises:
-        WorkError: no update, or one that is not of this round, stage and specification.
+        WorkError: no update, or one that is not of this round, stage and specification; a mean
+            for a strategy that needs every update; the head would not be finite.
     """
     _check(state, updates, stage)
-    move = average(updates)
+    move = _combined(updates, strategy)
     if stage == REFERENCE_STAGE:
         arrays = {name: _moved(state.head.arrays[name], move[name]) for name in move}
-        head = replace(state.head, arrays={**state.head.arrays, **arrays})
-        return ServerState(head, state.round + 1, state.histories)
-    arrays, histories = {}, {}
+        return _next(state, arrays, state.pasts)
+    arrays, pasts = {}, {}
     for branch in BRANCHES:
         names = [f"{branch}.{name}" for name in state.head.specification.branch_shapes()]
         point = _flat(state.head.arrays, names)
-        past = state.histories[branch].remember(point, _flat(move, names), memory)
-        arrays |= _unflat(_extrapolate(past), state.head.arrays, names)
-        histories[branch] = past
+        pasts[branch], end = strategy.advance(state.pasts[branch], point, _flat(move, names))
+        arrays |= _unflat(end, state.head.arrays, names)
     if not all(np.isfinite(array).all() for array in arrays.values()):
         raise WorkError(f"round {state.round} would make the head infinite; an update is too large")
+    return _next(state, arrays, pasts)
+
+
+def skip(state: ServerState) -> ServerState:
+    """The state after a round in which no reply arrived: the head stays as it is."""
+    return replace(state, round=state.round + 1)
+
+
+def _next(
+    state: ServerState, arrays: Mapping[str, npt.NDArray[np.float32]], pasts: Mapping[str, Any]
+) -> ServerState:
     head = replace(state.head, arrays={**state.head.arrays, **arrays})
-    return ServerState(head, state.round + 1, histories)
+    return ServerState(head, state.round + 1, pasts)
 
 
-def average(updates: Sequence[HeadUpdate]) -> dict[str, Vector]:
-    """The updates' mean weighted by clips, float64, whatever order they came in."""
-    ordered = sorted(updates, key=lambda update: (update.sha256, update.clips))
-    total = float(sum(update.clips for update in ordered))
-    return {
-        name: sum(
-            (update.clips / total * update.arrays[name].astype(np.float64) for update in ordered),
-            start=np.zeros(ordered[0].arrays[name].shape),
-        )
-        for name in ordered[0].arrays
-    }
+def _combined(updates: Collected, strategy: Strategy) -> Moves:
+    if not isinstance(updates, WeightedMean):
+        return strategy.combine(updates)
+    if strategy.needs_every_update:
+        raise WorkError(f"{type(strategy).__name__} needs every update, and got their mean alone")
+    return updates.arrays
 
 
-def _check(state: ServerState, updates: Sequence[HeadUpdate], stage: str) -> None:
-    if not updates:
+def _check(state: ServerState, updates: Collected, stage: str) -> None:
+    given = [updates] if isinstance(updates, WeightedMean) else updates
+    if not given:
         raise WorkError(f"no device sent an update in round {state.round}")
     if stage not in (REFERENCE_STAGE, HEAD_STAGE):
         raise WorkError(f"stage {stage!r} is not one that is averaged")
-    for update in updates:
+    for update in given:
         if (
             update.round != state.round
             or update.stage != stage
@@ -116,21 +112,6 @@ def _check(state: ServerState, updates: Sequence[HeadUpdate], stage: str) -> Non
             raise WorkError(
                 f"an update of another round, stage or head came in round {state.round}"
             )
-
-
-def _extrapolate(past: History) -> Vector:
-    """Anderson's next point: the mix of past points whose mixed move is least, moved by it."""
-    point, move = past.points[-1], past.moves[-1]
-    if len(past.points) < 2:
-        return np.asarray(point + move)
-    moves = np.stack([after - before for before, after in pairwise(past.moves)], axis=1)
-    points = np.stack([after - before for before, after in pairwise(past.points)], axis=1)
-    gram = moves.T @ moves
-    gram += RIDGE * np.trace(gram) * np.eye(len(gram)) + np.finfo(np.float64).tiny * np.eye(
-        len(gram)
-    )
-    mix = np.linalg.lstsq(gram, moves.T @ move, rcond=None)[0]
-    return np.asarray(point + move - (points + moves) @ mix)
 
 
 def _flat(arrays: Mapping[str, npt.NDArray[np.floating]], names: Sequence[str]) -> Vector:

@@ -12,7 +12,9 @@ from common.heads.universal import UniversalHead, initial_head
 from common.messages import EVALUATE, Request
 from common.settings import FederationPlan
 from common.update import HeadUpdate
-from server.aggregation import ServerState, initial_state, step
+from server.aggregation import Collected, ServerState, initial_state, skip, step
+from server.strategies import strategy_of
+from server.strategies.mean import WeightedMean
 
 
 @dataclass(frozen=True)
@@ -24,19 +26,33 @@ class Replies:
         bytes: serialised size of the replies that carried them.
         empty: number of devices that had nothing to send.
         failures: one reason per reply that failed, was refused or did not come.
+        lost: number of replies that a simulation took away, see `server.sampling`.
+        mean: in place of updates, from an engine that averages them by itself.
     """
 
     updates: tuple[HeadUpdate, ...]
     bytes: int
     empty: int
     failures: tuple[str, ...]
+    lost: int = 0
+    mean: WeightedMean | None = None
+
+    @property
+    def devices(self) -> int:
+        """Number of devices whose update arrived."""
+        return self.mean.devices if self.mean else len(self.updates)
+
+    @property
+    def collected(self) -> Collected:
+        """What is combined."""
+        return self.mean or self.updates
 
 
 class Fleet(Protocol):
-    """Whoever carries requests to all devices and brings back what they answer."""
+    """Whoever carries requests to devices and brings back what they answer."""
 
     def ask(self, request: Request) -> Replies:
-        """Send `request` to every device and wait for the answers."""
+        """Send `request` to the devices that `server.sampling` names and wait for the answers."""
         ...
 
 
@@ -51,6 +67,7 @@ class RoundRecord:
     bytes: int
     failures: tuple[str, ...]
     arrays: tuple[dict[str, Any], ...]
+    lost: int = 0
 
 
 def run_federation(
@@ -62,6 +79,9 @@ def run_federation(
     strict: bool = False,
 ) -> UniversalHead:
     """Round 0 (reference), `plan.rounds` head rounds, then the held-out devices' own test.
+
+    A head round for which only some devices were asked, or whose replies were all lost, may bring
+    nothing; the head then stays as it was.
 
     Raises:
         WorkError: a round brought no update at all, a device failed its own test, or, if `strict`
@@ -92,7 +112,7 @@ def _round(
     replies = fleet.ask(Request(plan, stage, state.round, state.head))
     if strict and replies.failures:
         raise WorkError(f"round {state.round} of {plan.name} failed: {replies.failures[0]}")
-    if not replies.updates:
+    if not replies.devices and not _may_be_empty(plan, stage, replies):
         reason = replies.failures[0] if replies.failures else "all devices declined"
         raise WorkError(f"round {state.round} of {plan.name} brought no update: {reason}")
     shapes = state.head.specification.shapes(stage)
@@ -101,13 +121,22 @@ def _round(
             federation=plan.name,
             round=state.round,
             stage=stage,
-            clients=len(replies.updates),
+            clients=replies.devices,
             bytes=replies.bytes,
             failures=replies.failures,
             arrays=tuple(
                 {"name": name, "shape": list(shape), "dtype": DTYPE}
                 for name, shape in shapes.items()
             ),
+            lost=replies.lost,
         )
     )
-    return step(state, replies.updates, stage=stage, memory=plan.memory)
+    if not replies.devices:
+        return skip(state)
+    return step(state, replies.collected, stage=stage, strategy=strategy_of(plan))
+
+
+def _may_be_empty(plan: FederationPlan, stage: str, replies: Replies) -> bool:
+    """Whether a round without any update is chance, not a fault."""
+    by_chance = plan.clients_per_round > 0 or replies.lost > 0
+    return stage == HEAD_STAGE and by_chance and not replies.failures

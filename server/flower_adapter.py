@@ -16,6 +16,7 @@ from common.messages import EVALUATE, Request
 from common.update import HeadUpdate
 from common.wire import ARRAYS, NPY_KIND, Expected, encode_array, read_update, wire_reply
 from server.federation import Replies
+from server.sampling import asked_devices, lost_devices
 
 
 class FlowerFleet:
@@ -44,12 +45,17 @@ class FlowerFleet:
         self._poll = poll
 
     def ask(self, request: Request) -> Replies:
-        """Send one request to every device, and collect the answers."""
-        messages = self._messages(request)
-        replies = self._exchange(messages)
+        """Send one request to the devices that are to be asked, and collect the answers."""
+        nodes = sorted(self._nodes())
+        devices = self._devices or len(nodes)
+        asked = asked_devices(request, devices)
+        ids, arrived = self._exchange([self._message(request, nodes, int(n)) for n in asked])
+        offline = lost_devices(request, devices)
+        gone = {identity for identity, device in zip(ids, asked, strict=True) if offline[device]}
+        replies = [r for r in arrived if r.metadata.reply_to_message_id not in gone]
         if self._record:
             keep_replies(self._record, request, replies)
-        missing = len(messages) - len(replies)
+        missing = len(asked) - len(arrived)
         updates: list[HeadUpdate] = []
         failures = [f"{missing} device(s) did not answer in time"] if missing else []
         size = empty = 0
@@ -60,16 +66,12 @@ class FlowerFleet:
                 empty += 1
             else:
                 size += _read(reply, request, updates, failures)
-        return Replies(tuple(updates), size, empty, tuple(failures))
+        lost = sum(_has_content(r) for r in arrived if r.metadata.reply_to_message_id in gone)
+        return Replies(tuple(updates), size, empty, tuple(failures), lost)
 
-    def _messages(self, request: Request) -> list[Message]:
-        nodes = sorted(self._nodes())
-        if not self._devices:
-            return [_message(request, node, {}) for node in nodes]
-        return [
-            _message(request, nodes[device % len(nodes)], {"device": device})
-            for device in range(self._devices)
-        ]
+    def _message(self, request: Request, nodes: Sequence[int], device: int) -> Message:
+        address = {"device": device} if self._devices else {}
+        return _message(request, nodes[device % len(nodes)], address)
 
     def _nodes(self) -> list[int]:
         """All nodes, once there is one: the server app may start before any is registered."""
@@ -83,8 +85,10 @@ class FlowerFleet:
             time.sleep(self._poll)
         return nodes
 
-    def _exchange(self, messages: Iterable[Message]) -> list[Message]:
-        waiting = set(self._grid.push_messages(messages))
+    def _exchange(self, messages: Iterable[Message]) -> tuple[list[str], list[Message]]:
+        """The messages' ids in their order, and the replies that came in time in theirs."""
+        ids = list(self._grid.push_messages(messages))
+        waiting = set(ids)
         deadline = time.monotonic() + self._timeout
         replies: list[Message] = []
         while waiting:
@@ -95,7 +99,7 @@ class FlowerFleet:
                 break
             if not arrived:
                 time.sleep(self._poll)
-        return replies
+        return ids, replies
 
 
 def keep_replies(folder: Path, request: Request, replies: Sequence[Message]) -> None:
@@ -104,6 +108,10 @@ def keep_replies(folder: Path, request: Request, replies: Sequence[Message]) -> 
     for number, reply in enumerate(replies):
         name = f"{request.plan.name}-{request.stage}-{request.round}-{number}.bin"
         write_atomically(folder / name, message_to_proto(reply).SerializeToString())
+
+
+def _has_content(reply: Message) -> bool:
+    return not reply.has_error() and len(reply.content) > 0
 
 
 def _message(request: Request, node: int, address: dict[str, int]) -> Message:

@@ -60,7 +60,7 @@ def main(grid: Grid, context: Context) -> None:
             federate(grid, context)
         except WorkError as error:
             raise with_device_error(root, error) from error
-        results = finish(prepared, command_line(settings), started, watch)
+        results = finish(prepared, command_line(settings), started, watch, engine="ray")
         folder = Path(settings.out) if settings.out else root / "results"
         report = write_output(folder, results)
     print(f"results and report: {report.parent}")

@@ -13,6 +13,9 @@ from common.paths import simulated_device
 from simulations.protocols import Protocol, Split
 from simulations.selection import Choice
 
+PEERS = ("fine-tune",)
+"""Methods that users are tested with beside `map` and `local-only`."""
+
 
 def create_devices(
     root: Path,
@@ -41,6 +44,7 @@ def create_devices(
             ),
             own_clips=own_clips,
             draws=draws,
+            peers=PEERS,
         )
         DeviceFolder(simulated_device(root, index)).create(settings, own)
     return users
@@ -52,8 +56,7 @@ def _part(split: Split, place: Mapping[str, int], choice: Choice) -> Part:
         user=split.user,
         adaptation=tuple(place[name] for name in split.adaptation),
         test=tuple(place[name] for name in split.test),
-        strength=choice.strength,
-        scale=choice.scale,
+        evidence=choice.evidence,
     )
 
 

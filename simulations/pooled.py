@@ -16,7 +16,7 @@ from common.clips import ClipSet
 from common.heads.specification import HeadSpecification
 from common.heads.standardise import exact_reference
 from common.heads.training import solve_branch
-from common.heads.universal import UniversalHead, clip_rows, initial_head
+from common.heads.universal import UniversalHead, clip_rows, initial_head, scatter_of
 
 
 def pooled_head(
@@ -37,6 +37,9 @@ def pooled_head(
     arrays = dict(start.arrays)
     arrays["reference.centre"] = reference.centre.astype(np.float32)
     arrays["reference.spread"] = reference.spread.astype(np.float32)
+    if specification.scatter:
+        scatter = scatter_of(rows, clips.labels) / len(clips)
+        arrays["reference.scatter"] = scatter.astype(np.float32)
     head = UniversalHead(specification, arrays)
     labels = torch.from_numpy(clips.labels)
     for branch, batch in training_batches(head, clips).items():

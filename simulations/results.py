@@ -11,11 +11,20 @@ import numpy as np
 
 from common.errors import UsageError
 from common.files import write_atomically
-from simulations.statistics import accuracy, interval_by_user, macro_recall, mean
+from simulations.statistics import (
+    accuracy,
+    calibration_error,
+    interval_by_user,
+    macro_recall,
+    mean,
+)
 
 SCHEMA = "mien-results/1"
 SINGLE = ("universal", "universal_raw", "pooled")
 CURVES = ("personal", "local_only")
+"""Figures per number of own clips; peers that were tested too stand beside them."""
+CALIBRATED = ("universal", *CURVES)
+BINS = 15
 
 Record = dict[str, Any]
 Figure = Callable[[Sequence[int], Sequence[int]], float]
@@ -35,7 +44,7 @@ def user_figures(records: Sequence[Record], counts: int, figure: Figure) -> Reco
     }
     curves = {
         name: [_over_draws(records, labels, name, index, figure) for index in range(counts)]
-        for name in CURVES
+        for name in curve_names(records)
     }
     draws = range(min(len(record["resting_stream"]) for record in records))
     resting = [
@@ -43,6 +52,13 @@ def user_figures(records: Sequence[Record], counts: int, figure: Figure) -> Reco
         for draw in draws
     ]
     return {**single, **curves, "resting_stream": float(np.mean(resting))}
+
+
+def curve_names(records: Sequence[Record]) -> tuple[str, ...]:
+    """`CURVES`, and the peers that all of the records (at least one) hold."""
+    held = [list(record.get("confidence", {})) for record in records]
+    peers = (name for name in held[0] if name not in CALIBRATED and all(name in h for h in held))
+    return (*CURVES, *peers)
 
 
 def _over_draws(
@@ -62,7 +78,9 @@ def _over_draws(
 def summarise(
     by_user: Mapping[str, Sequence[Record]], own_clips: Sequence[int], *, seed: int
 ) -> Record:
-    """`accuracy`, `uar`, `intervals`, `spread`, `users`, `users_harmed` and `resting_stream`."""
+    """`accuracy`, `uar`, `intervals`, `spread`, `users`, `users_harmed`, `resting_stream`, and
+    where the records hold confidences `calibration_error` and `personal_in_use`.
+    """
     counts = len(own_clips)
     exact = {user: user_figures(r, counts, accuracy) for user, r in by_user.items()}
     recall = {user: user_figures(r, counts, macro_recall) for user, r in by_user.items()}
@@ -88,12 +106,40 @@ def summarise(
             sum(f["personal"][i] < f["universal"] - 1e-12 for f in exact.values())
             for i in range(counts)
         ],
+        **_calibration([record for r in by_user.values() for record in r], counts),
     }
+
+
+def _calibration(records: Sequence[Record], counts: int) -> Record:
+    if not all("confidence" in record for record in records):
+        return {}
+    errors: Record = {"bins": BINS, "universal": _calibration_error(records, "universal", None)}
+    for name in curve_names(records):
+        errors[name] = [_calibration_error(records, name, index) for index in range(counts)]
+    used = [
+        float(np.mean([flag for record in records for flag in record["personal_in_use"][index]]))
+        for index in range(counts)
+    ]
+    return {"calibration_error": errors, "personal_in_use": used}
+
+
+def _calibration_error(records: Sequence[Record], name: str, index: int | None) -> float:
+    """Over all users' test clips and draws of own clips."""
+    right: list[bool] = []
+    confidence: list[float] = []
+    for record in records:
+        made, sure = record[name], record["confidence"][name]
+        draws = zip(made[index], sure[index], strict=True) if index is not None else [(made, sure)]
+        for chosen, shares in draws:
+            right += [c == label for c, label in zip(chosen, record["labels"], strict=True)]
+            confidence += shares
+    return calibration_error(right, confidence, bins=BINS)
 
 
 def _columns(figures: Mapping[str, Record]) -> dict[str, np.ndarray[Any, Any]]:
     """Each figure over users: (users,) or (users, numbers of own clips)."""
-    names = (*SINGLE, *CURVES)
+    first = next(iter(figures.values()))
+    names = [name for name in first if name != "resting_stream"]
     return {name: np.array([row[name] for row in figures.values()]) for name in names}
 
 

@@ -1,9 +1,13 @@
-"""Choosing settings on training users only: regularisation and the personal heads' prior.
+"""Choosing settings on training users only: regularisation, and what is known of personal heads.
 
 For each federation, every other federation's held-out users serve as validation users, with heads
 trained on everybody else. Heads are pooled ones (the federation's optimum): the researcher holds
-all data in a simulation. Each candidate is scored by mean accuracy on the validation users' own
-splits; ties go to the stronger prior. Test users of a federation never enter its choice.
+all data in a simulation. Candidates are scored on the validation users' own splits by the mean
+log-likelihood of clips that were not learnt from, which tells finer differences than accuracy. Of
+regularisations, the strongest that is within one standard error of the best is taken (Breiman et
+al., Classification and Regression Trees, 1984, section 3.4.3): it needs fewest rounds. Test users
+of a federation never enter its choice. For personal heads the scores themselves are passed on: each
+user's own clips have the last word (`map`).
 """
 
 from __future__ import annotations
@@ -13,43 +17,47 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+from scipy.special import log_softmax
 
-from client.evaluation import draw_own_clips, view
-from client.personal import PersonalSettings, fit_personal
+from client.evaluation import draw_own_clips
+from client.personalisation.corrected import head_whitener
+from client.personalisation.interface import View, get_acquainted
+from client.personalisation.maximum_a_posteriori import CANDIDATES, fit_personals
+from client.personalisation.solver import Labels, Rows
 from common.clips import ClipSet
 from common.heads.specification import HeadSpecification
-from common.heads.universal import UniversalHead, statistics_of
+from common.heads.universal import UniversalHead
 from simulations.pooled import pooled_head
 from simulations.protocols import Protocol, Split
-from simulations.statistics import mean
 
 L2_CANDIDATES = (0.03, 0.01, 0.003)
-PERSONAL_CANDIDATES = tuple(
-    PersonalSettings(strength=strength, scale=scale)
-    for strength in (2.0, 1.0, 0.5)
-    for scale in (1.0, 0.75)
-)
+PERSONAL_CANDIDATES = CANDIDATES
 OWN_CLIPS = (1, 2, 4)
 FEWEST_FOLDS = 3
-
-Scores = dict[str, dict[str, list[float]]]
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Settings chosen for one federation, on its training users."""
+    """Settings chosen for one federation, on its training users.
+
+    Attributes:
+        l2: of the universal head.
+        strength, scale: the candidate with most evidence, from which a user's own clips may differ.
+        evidence: mean log-likelihood per unseen clip of each of `PERSONAL_CANDIDATES`, if known.
+    """
 
     l2: float
     strength: float
     scale: float
+    evidence: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
 class _Validation:
-    """Accuracies of candidates on one split: universal ones per l2, personal ones per prior."""
+    """Log-likelihoods of candidates on one split: universal per l2, personal per candidate."""
 
     universal: dict[float, float]
-    personal: dict[tuple[float, float], float]
+    personal: tuple[float, ...]
 
 
 def choose(
@@ -106,39 +114,58 @@ def _validate(
     place = {name: index for index, name in enumerate(clips.names)}
     adaptation = clips.select([place[name] for name in split.adaptation])
     test = clips.select([place[name] for name in split.test])
-    universal: dict[float, float] = {}
+    universal = {}
     for l2, head in heads.items():
-        asked = view(head, test, statistics_of(head, adaptation))
-        universal[l2] = float((asked.universal.argmax(1) == test.labels).mean())
-    middle = sorted(heads)[len(heads) // 2]
-    personal = _validate_personal(heads[middle], adaptation, test, split.user, seed)
+        asked = get_acquainted(head, adaptation).view(test)
+        universal[l2] = _likelihood(asked.universal, test.labels)
+    middle = get_acquainted(heads[sorted(heads)[len(heads) // 2]], adaptation)
+    known, asked = middle.view(adaptation), middle.view(test)
+    personal = _validate_personal(known, asked, adaptation.labels, test.labels, split.user, seed)
     return _Validation(universal, personal)
 
 
 def _validate_personal(
-    head: UniversalHead, adaptation: ClipSet, test: ClipSet, user: str, seed: int
-) -> dict[tuple[float, float], float]:
-    statistics = statistics_of(head, adaptation)
-    known, asked = view(head, adaptation, statistics), view(head, test, statistics)
-    scores: dict[tuple[float, float], list[float]] = {}
+    known: View, asked: View, labels: Labels, answers: Labels, user: str, seed: int
+) -> tuple[float, ...]:
+    """Of each candidate, the mean over numbers of own clips."""
+    found, white = [], head_whitener(known)
     for count in OWN_CLIPS:
-        rows = list(
-            draw_own_clips(adaptation.labels, count, seed=seed, draw=0, user=f"validation {user}")
+        rows = list(draw_own_clips(labels, count, seed=seed, draw=0, user=f"validation {user}"))
+        heads = fit_personals(
+            known.universal[rows],
+            known.descriptors[rows],
+            labels[rows],
+            PERSONAL_CANDIDATES,
+            whitener=white,
         )
-        for prior in PERSONAL_CANDIDATES:
-            mine = fit_personal(
-                known.universal[rows], known.descriptors[rows], adaptation.labels[rows], prior
-            )
-            chosen = mine.logits(asked.universal, asked.descriptors).argmax(1)
-            key = prior.strength, prior.scale
-            scores.setdefault(key, []).append(float((chosen == test.labels).mean()))
-    return {key: float(np.mean(values)) for key, values in scores.items()}
+        logits = [head.logits(asked.universal, asked.descriptors) for head in heads]
+        found.append([_likelihood(each, answers) for each in logits])
+    return tuple(np.mean(found, axis=0).tolist())
+
+
+def _likelihood(logits: Rows, labels: Labels) -> float:
+    """Mean log-likelihood of labels."""
+    return float(log_softmax(logits, axis=1)[np.arange(len(labels)), labels].mean())
 
 
 def _best(results: Sequence[_Validation]) -> Choice:
-    """Candidates stand strongest first, so that `max` gives ties to the stronger one."""
-    l2 = max(results[0].universal, key=lambda c: round(mean(r.universal[c] for r in results), 9))
-    strength, scale = max(
-        results[0].personal, key=lambda c: round(mean(r.personal[c] for r in results), 9)
-    )
-    return Choice(l2, strength, scale)
+    """Candidates stand strongest first, so that the first of equals is the stronger one."""
+    l2 = _strongest_near_best([result.universal for result in results])
+    evidence = np.mean([result.personal for result in results], axis=0).round(9)
+    best = PERSONAL_CANDIDATES[int(evidence.argmax())]
+    return Choice(l2, best.strength, best.scale, tuple(evidence.tolist()))
+
+
+def _strongest_near_best(scores: Sequence[dict[float, float]]) -> float:
+    """The first candidate whose paired shortfall from the best is within its standard error.
+
+    Args:
+        scores: per validation split, each candidate's score; candidates strongest first.
+    """
+    candidates = list(scores[0])
+    table = np.array([[score[candidate] for candidate in candidates] for score in scores])
+    best = int(table.mean(axis=0).round(9).argmax())
+    short = table[:, [best]] - table
+    errors = short.std(axis=0, ddof=min(1, len(table) - 1)) / np.sqrt(len(table))
+    near = short.mean(axis=0) <= errors + 1e-9
+    return candidates[int(near.argmax())]

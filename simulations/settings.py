@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from common.errors import UsageError
+from common.strategies import CLIENTS_EXPECTED, STRATEGIES
 
 
 def _kebab(name: str) -> str:
@@ -25,8 +27,12 @@ class SimulationSettings(BaseModel):
         allow_inf_nan=False,
     )
 
-    features: str = Field("", description="CSV table of per-clip features")
-    data: str = Field("", description="folder of RAVDESS videos, as downloaded")
+    features: str = Field(
+        "",
+        description="feature table: CSV per clip, or Parquet per clip or frame, "
+        "such as mien extract writes",
+    )
+    data: str = Field("", description="folder or .zip of RAVDESS videos, as downloaded")
     protocol: Literal["by-take", "folds"] = Field(
         "by-take",
         description="which clips test which head: by-take or folds (RAVDESS's published five)",
@@ -42,6 +48,11 @@ class SimulationSettings(BaseModel):
         description="how the logistic head makes one descriptor of a clip's frames: max, mean",
     )
     key_dimension: int = Field(16, ge=1, le=4096, description="d_k of the self-attention heads")
+    metric: Literal["scatter", "none"] = Field(
+        "scatter",
+        description="how personal heads weigh features: scatter (within expressions, told by the "
+        "devices in round 0; at most 128 features) or none",
+    )
     seed: int = Field(0, ge=0, le=2**31 - 1, description="of every random choice")
     rounds: int = Field(30, ge=1, le=100_000, description="rounds per federation")
     local_epochs: int = Field(
@@ -54,7 +65,39 @@ class SimulationSettings(BaseModel):
         10,
         ge=0,
         le=50,
-        description="rounds the server's acceleration looks back; 0 is plain FedAvg",
+        description="rounds that acceleration looks back (logistic, fedavg or fedprox); 0 none",
+    )
+    strategy: Literal[
+        "fedavg",
+        "fedprox",
+        "fedavgm",
+        "fedadam",
+        "fedyogi",
+        "fedadagrad",
+        "fedmedian",
+        "fedtrimmedavg",
+    ] = Field("fedavg", description="how the server combines updates: " + ", ".join(STRATEGIES))
+    proximal_mu: float = Field(
+        0.0,
+        ge=0,
+        validate_default=True,
+        description="weight of fedprox's proximal term; 0 with all other strategies",
+    )
+    server_learning_rate: float = Field(
+        0.0,
+        ge=0,
+        description="of fedavgm, fedadam, fedyogi, fedadagrad; 0 takes the strategy's default",
+    )
+    trim: float = Field(
+        0.2, ge=0, lt=0.5, description="share that fedtrimmedavg leaves out at each end"
+    )
+    clients_per_round: float = Field(
+        0.0,
+        ge=0,
+        description="devices asked in a round, drawn anew: 0 all, below 1 a share, else a number",
+    )
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="share of devices whose reply is lost in a round, drawn anew"
     )
     l2: float = Field(
         0.0,
@@ -76,6 +119,20 @@ class SimulationSettings(BaseModel):
         "", description="folder of the simulated devices; empty is a temporary or default one"
     )
 
+    @field_validator("proximal_mu")
+    @classmethod
+    def _only_with_fedprox(cls, value: float, info: ValidationInfo) -> float:
+        if "strategy" in info.data and (info.data["strategy"] == "fedprox") != (value > 0):
+            raise PydanticCustomError("strategy", "expected above 0 with fedprox, else 0")
+        return value
+
+    @field_validator("clients_per_round")
+    @classmethod
+    def _share_or_number(cls, value: float) -> float:
+        if value >= 1 and value != int(value):
+            raise PydanticCustomError("number", f"expected {CLIENTS_EXPECTED}")
+        return value
+
 
 def parse_settings(values: Mapping[str, Any]) -> SimulationSettings:
     """Settings from a flat mapping with kebab-case keys.
@@ -91,4 +148,4 @@ def parse_settings(values: Mapping[str, Any]) -> SimulationSettings:
         if first["type"] == "extra_forbidden":
             known = ", ".join(sorted(_kebab(name) for name in SimulationSettings.model_fields))
             raise UsageError(f"setting {key!r} is unknown; the settings are {known}") from error
-        raise UsageError(f"setting {key} is {first['input']!r}: {first['msg']}") from error
+        raise UsageError(f"setting {_kebab(key)} is {first['input']!r}: {first['msg']}") from error

@@ -27,7 +27,7 @@ from client.training import FEWEST_CLIPS
 from common.clips import ClipSet
 from common.errors import UsageError
 from common.files import private_folder
-from common.heads.specification import HeadSpecification
+from common.heads.specification import WIDEST_SCATTER, HeadSpecification
 from common.heads.universal import UniversalHead, statistics_of
 from common.paths import simulated_device, simulation_folder
 from common.settings import FederationPlan
@@ -45,6 +45,8 @@ from simulations.watching import Watcher
 LOGISTIC_RATE, LOGISTIC_EPOCHS = 20.0, 1
 """One full-batch step a round has the pooled optimum as its fixed point: devices can't drift."""
 ATTENTION_RATE, ATTENTION_EPOCHS = 0.02, 5
+WITHOUT_MESSAGES = "cohort"
+"""The engine that trains without messages: nothing is transmitted, no gate and no ledger work."""
 LOCK_FILE = "mien-simulation.lock"
 LEFT_BEHIND = ("devices", "server")
 VERSIONS = ("flwr", "torch", "numpy", "scipy", "av", "opencv-python-headless", "facenet-pytorch")
@@ -75,6 +77,7 @@ def prepare(settings: SimulationSettings, source: Source, root: Path, watch: Wat
         features=source.features,
         pooling=settings.pooling,
         key_dimension=settings.key_dimension,
+        scatter=settings.metric == "scatter" and clips.dimension <= WIDEST_SCATTER,
     )
     _check_training_clips(clips, protocol)
     choices = choose(
@@ -129,10 +132,22 @@ def _plan(settings: SimulationSettings, name: str, choice: Choice) -> Federation
         epochs=settings.local_epochs or epochs,
         learning_rate=settings.learning_rate or rate,
         l2=choice.l2,
-        memory=settings.memory if logistic else 0,
+        memory=settings.memory if _accelerates(settings) else 0,
         seed=settings.seed,
         evaluate=True,
+        strategy=settings.strategy,
+        proximal_mu=settings.proximal_mu,
+        server_learning_rate=settings.server_learning_rate,
+        trim=settings.trim,
+        clients_per_round=settings.clients_per_round,
+        dropout=settings.dropout,
     )
+
+
+def _accelerates(settings: SimulationSettings) -> bool:
+    """Extrapolation needs a map that is the same, and convex, in every round."""
+    averages = settings.strategy in ("fedavg", "fedprox")
+    return averages and settings.head == "logistic" and settings.clients_per_round == 0
 
 
 def most_own_clips(clips: ClipSet, protocol: SplitProtocol) -> int:
@@ -155,8 +170,13 @@ def powers_of_two(limit: int) -> tuple[int, ...]:
     return tuple(2**power for power in range(limit.bit_length()))
 
 
-def finish(prepared: Prepared, command: str, started: float, watch: Watcher) -> dict[str, Any]:
-    """Read what devices and server left on disk, add the pooled ceiling, and sum up."""
+def finish(
+    prepared: Prepared, command: str, started: float, watch: Watcher, *, engine: str
+) -> dict[str, Any]:
+    """Read what devices and server left on disk, add the pooled ceiling, and sum up.
+
+    `engine` is the one that ran; `cohort` transmitted nothing, and its rounds are kept apart.
+    """
     by_user: dict[str, list[dict[str, Any]]] = {user: [] for user in prepared.users}
     federations = list(prepared.protocol.held_out)
     for done, federation in enumerate(federations, start=1):
@@ -174,6 +194,7 @@ def finish(prepared: Prepared, command: str, started: float, watch: Watcher) -> 
         "seed": prepared.settings.seed,
         "versions": _versions(),
         "protocol": prepared.protocol.name,
+        "engine": engine,
         "source": prepared.source.description,
         "synthetic": prepared.source.synthetic,
         "commit": code_version(),
@@ -188,12 +209,20 @@ def finish(prepared: Prepared, command: str, started: float, watch: Watcher) -> 
             for name, c in prepared.choices.items()
         },
         "plans": [dataclasses.asdict(plan) for plan in plans],
-        "transmitted": rounds,
+        **told_rounds(rounds, engine),
         "left_out": [{"clip": c, "reason": reason} for c, reason in prepared.source.left_out],
         "skipped": dict(prepared.source.skipped),
         "predictions": by_user,
         "seconds": round(time.monotonic() - started, 1),
     }
+
+
+def told_rounds(rounds: list[dict[str, Any]], engine: str) -> dict[str, Any]:
+    """The server's rounds as results tell them: `transmitted`, or without any message in memory."""
+    if engine != WITHOUT_MESSAGES:
+        return {"transmitted": rounds, "in_memory": []}
+    kept = ("federation", "round", "stage", "clients", "lost")
+    return {"transmitted": [], "in_memory": [{key: r[key] for key in kept} for r in rounds]}
 
 
 def _pooled(prepared: Prepared, federation: str) -> UniversalHead:
@@ -268,12 +297,14 @@ def _open_mark(mark: Path) -> TextIO:
         ) from error
 
 
-def command_line(settings: SimulationSettings) -> str:
-    """The command that gives these settings: only what differs from the defaults."""
+def command_line(settings: SimulationSettings, *, engine: str = "grid") -> str:
+    """The command that gives these settings on this engine: only what differs from the defaults."""
     changed = settings.model_dump(exclude_defaults=True, by_alias=True)
     for key in ("state-root", "out", "record"):
         changed.pop(key, None)
     options = [word for key, value in changed.items() for word in (f"--{key}", str(value))]
+    if engine == WITHOUT_MESSAGES:
+        options += ["--engine", engine]
     return shlex.join(["mien", "simulate", *options])
 
 

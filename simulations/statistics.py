@@ -29,6 +29,22 @@ def macro_recall(labels: Sequence[int], chosen: Sequence[int]) -> float:
     return float(np.mean([(found[true == label] == label).mean() for label in np.unique(true)]))
 
 
+def calibration_error(right: Sequence[bool], confidence: Sequence[float], *, bins: int) -> float:
+    """Expected calibration error, 0..1: `sum_b n_b / n * |accuracy_b - confidence_b|`.
+
+    Guo, Pleiss, Sun and Weinberger, ICML 2017, equation 3, with `bins` of equal width over 0..1.
+
+    Args:
+        right: (clips,) whether each choice was right, at least one clip.
+        confidence: (clips,) probability of what was chosen, 0..1.
+        bins: at least 1.
+    """
+    hits, sure = np.asarray(right, dtype=np.float64), np.asarray(confidence, dtype=np.float64)
+    place = np.clip(np.ceil(sure * bins).astype(np.int64) - 1, 0, bins - 1)
+    gaps = np.bincount(place, weights=hits - sure, minlength=bins)
+    return float(np.abs(gaps).sum() / len(hits))
+
+
 def interval_by_user(values: npt.ArrayLike, *, seed: int, purpose: str) -> tuple[float, float]:
     """95 % percentile interval of the mean, users resampled with replacement.
 

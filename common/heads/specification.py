@@ -3,7 +3,8 @@
 A universal head has two branches of the same kind. The `population` branch reads features
 standardised by the population's reference, the `user` branch features standardised by the user's
 own mean and spread; `common.heads.universal` says how they are mixed. The reference itself
-(`reference.centre`, `reference.spread`) is learnt in round 0 and belongs to the head.
+(`reference.centre`, `reference.spread`, and `reference.scatter` where the specification asks for
+it) is learnt in round 0 and belongs to the head.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ KINDS: Final = ("logistic", "single-attention", "self-attention", "self-attentio
 POOLINGS: Final = ("max", "mean")
 DTYPE: Final = "float32"
 FORMAT_VERSION: Final = 1
+WIDEST_SCATTER: Final = 128
+"""A scatter has as many entries as a feature has squared; wider features go without."""
 
 Shape = tuple[int, ...]
 
@@ -41,6 +44,8 @@ class HeadSpecification:
         pooling: how `logistic` makes one descriptor of a clip's frames, one of `POOLINGS`.
         key_dimension: `d_k` of the self-attention kinds, at least 1.
         version: version of the arrays' meaning; another version is another specification.
+        scatter: whether the reference holds how features move together within an expression, for
+            personal heads; for a `dimension` of at most `WIDEST_SCATTER`.
     """
 
     kind: str
@@ -50,6 +55,7 @@ class HeadSpecification:
     pooling: str = "max"
     key_dimension: int = 16
     version: int = FORMAT_VERSION
+    scatter: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -62,6 +68,11 @@ class HeadSpecification:
                 f"head sizes are dimension {self.dimension!r}, key dimension "
                 f"{self.key_dimension!r}, classes {self.classes!r}, version {self.version!r}; "
                 "expected whole numbers, at least 1, 1, 2 and 1"
+            )
+        if type(self.scatter) is not bool or (self.scatter and self.dimension > WIDEST_SCATTER):
+            raise UsageError(
+                f"scatter is {self.scatter!r} for a feature of {self.dimension} numbers, expected "
+                f"false, or true for at most {WIDEST_SCATTER}"
             )
         if type(self.features) is not str:
             raise UsageError(f"features are {self.features!r}, expected the id of what made them")
@@ -92,7 +103,13 @@ class HeadSpecification:
             KeyError: the stage is none of `STAGES`.
         """
         if stage == REFERENCE_STAGE:
-            return {"reference.centre": (self.dimension,), "reference.spread": (self.dimension,)}
+            shapes: dict[str, Shape] = {
+                "reference.centre": (self.dimension,),
+                "reference.spread": (self.dimension,),
+            }
+            if self.scatter:
+                shapes["reference.scatter"] = (self.dimension, self.dimension)
+            return shapes
         if stage == HEAD_STAGE:
             return {
                 f"{branch}.{name}": shape

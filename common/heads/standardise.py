@@ -61,18 +61,26 @@ def power(rows: npt.ArrayLike) -> Rows:
     [[2.0, -3.0]]
     """
     values = np.asarray(rows, dtype=np.float64)
-    return np.asarray(np.sign(values) * np.sqrt(np.abs(values)))
+    roots = np.asarray(np.abs(values))
+    np.sqrt(roots, out=roots)
+    return np.asarray(np.multiply(np.sign(values), roots, out=roots))
 
 
-def squash(rows: Rows) -> Rows:
-    """Odd, increasing, the identity near 0 and within +-`SQUASH_LIMIT` everywhere."""
-    return np.asarray(SQUASH_LIMIT * np.tanh(rows / SQUASH_LIMIT))
+def squash(rows: Rows, out: Rows | None = None) -> Rows:
+    """Odd, increasing, the identity near 0 and within +-`SQUASH_LIMIT` everywhere.
+
+    `out` takes the result, as in NumPy; it may be `rows` itself.
+    """
+    scaled = np.asarray(np.divide(rows, SQUASH_LIMIT, out=out))
+    np.tanh(scaled, out=scaled)
+    return np.asarray(np.multiply(scaled, SQUASH_LIMIT, out=scaled))
 
 
 def to_units(rows: Rows, reference: Reference) -> Rows:
     """Power-transformed rows in the reference's units: 0 at its centre, 1 its spread."""
     spread = np.where(reference.spread > 0, reference.spread, 1.0)
-    return np.asarray((rows - reference.centre) / spread)
+    centred = np.asarray(rows - reference.centre)
+    return np.asarray(np.divide(centred, spread, out=centred))
 
 
 def user_statistics(units: Rows, clips: int) -> UserStatistics:
@@ -100,14 +108,54 @@ def user_statistics(units: Rows, clips: int) -> UserStatistics:
     )
 
 
-def population_inputs(units: Rows) -> Rows:
-    """Inputs of the population branch."""
-    return squash(units)
+def population_inputs(units: Rows, out: Rows | None = None) -> Rows:
+    """Inputs of the population branch; `out` takes them, as in NumPy."""
+    return squash(units, out)
 
 
-def user_inputs(units: Rows, statistics: UserStatistics) -> Rows:
-    """Inputs of the user branch."""
-    return squash((units - statistics.mean) / statistics.spread)
+def user_inputs(units: Rows, statistics: UserStatistics, out: Rows | None = None) -> Rows:
+    """Inputs of the user branch; `out` takes them, as in NumPy."""
+    centred = np.asarray(np.subtract(units, statistics.mean, out=out))
+    np.divide(centred, statistics.spread, out=centred)
+    return squash(centred, centred)
+
+
+def own_scale(rows: Rows) -> tuple[Rows, Rows]:
+    """A user's own mean and spread of (clips, dimension) rows: no population figure in them.
+
+    A spread below `SMALLEST_SPREAD` of the user's median one is taken for this.
+    """
+    spread = rows.std(axis=0)
+    floor = SMALLEST_SPREAD * float(np.median(spread)) + np.finfo(np.float64).eps
+    return rows.mean(axis=0), np.maximum(spread, floor)
+
+
+def own_units(rows: Rows, scale: tuple[Rows, Rows]) -> Rows:
+    """Rows by a user's own mean and spread, squashed."""
+    return squash((rows - scale[0]) / scale[1])
+
+
+def within_expressions(own: Rows, labels: npt.NDArray[np.int64]) -> Rows:
+    """(dimension, dimension) sum over clips of how one user's vary within expressions.
+
+    Args:
+        own: (clips, dimension) of one user, from `own_units`.
+        labels: (clips,) expressions; one with a single clip adds nothing.
+    """
+    total = np.zeros((own.shape[1], own.shape[1]))
+    for label in np.unique(labels):
+        off = own[labels == label] - own[labels == label].mean(axis=0)
+        total += off.T @ off
+    return total
+
+
+def coarse_scatter(total: Rows, clips: int) -> Rows:
+    """What a device tells of its scatter: per clip, to a sixteenth.
+
+    The whitening that is made of the fleet's mean does not notice; a device's own figure says no
+    more than that two features move together strongly, weakly, or not.
+    """
+    return np.asarray(np.round(16 * total / max(clips, 1)) / 16)
 
 
 def exact_reference(groups: list[Rows]) -> Reference:

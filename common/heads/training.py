@@ -7,7 +7,7 @@ training weighted by clips has the pooled optimum as its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,8 @@ from torch.nn.functional import cross_entropy
 
 from common.heads.batch import ClipBatch
 from common.heads.kinds import Parameters, logits
+
+Loss = Callable[[Parameters], Tensor]
 
 BIAS_SHARE = 0.1
 MAX_HALVINGS = 20
@@ -33,21 +35,45 @@ class TrainingSettings:
         learning_rate: logistic: gradient step as a multiple of 1 / mean squared input norm;
             attention kinds: Adam's learning rate.
         l2: strength of regularisation, at least 0.
+        proximal_mu: `mu` of FedProx (Li et al., MLSys 2020), at least 0: the local objective gets
+            `mu / 2` times the squared distance from where the round started.
     """
 
     epochs: int
     learning_rate: float
     l2: float
+    proximal_mu: float = 0.0
 
 
 def objective(
     kind: str, parameters: Parameters, batch: ClipBatch, labels: Tensor, l2: float
 ) -> Tensor:
     """Mean cross-entropy plus regularisation, a scalar; `labels` is (clips,) int64."""
-    loss = cross_entropy(logits(kind, parameters, batch), labels)
+    return regularised(cross_entropy(logits(kind, parameters, batch), labels), parameters, l2)
+
+
+def regularised(loss: Tensor, parameters: Parameters, l2: float) -> Tensor:
+    """`loss` plus `l2 / 2` times the squared entries of all arrays, a tenth of it on the bias."""
     for name, value in parameters.items():
         share = BIAS_SHARE if name == "bias" else 1.0
         loss = loss + 0.5 * l2 * share * value.square().sum()
+    return loss
+
+
+def held_near(loss: Tensor, parameters: Parameters, start: Parameters, mu: float) -> Tensor:
+    """`loss` plus FedProx's term: `mu / 2` times the squared distance from `start`."""
+    if mu == 0:
+        return loss
+    return loss + 0.5 * mu * sum((parameters[name] - start[name]).square().sum() for name in start)
+
+
+def _local_loss(
+    kind: str, start: Parameters, batch: ClipBatch, labels: Tensor, settings: TrainingSettings
+) -> Loss:
+    def loss(parameters: Parameters) -> Tensor:
+        value = objective(kind, parameters, batch, labels, settings.l2)
+        return held_near(value, parameters, start, settings.proximal_mu)
+
     return loss
 
 
@@ -62,13 +88,14 @@ def train_branch(
 
     Deterministic: nothing is drawn. `start` is left as it was.
     """
+    loss = _local_loss(kind, start, batch, labels, settings)
     if kind == "logistic":
-        return _descend(kind, start, batch, labels, settings)
-    return _adam(kind, start, batch, labels, settings)
+        return _descend(start, loss, batch, settings)
+    return adam(start, loss, settings)
 
 
 def _descend(
-    kind: str, start: Parameters, batch: ClipBatch, labels: Tensor, settings: TrainingSettings
+    start: Parameters, objective_at: Loss, batch: ClipBatch, settings: TrainingSettings
 ) -> dict[str, Tensor]:
     """Gradient descent whose step is halved for good whenever it would raise the objective.
 
@@ -77,12 +104,12 @@ def _descend(
     parameters = {name: value.clone() for name, value in start.items()}
     frames = batch.mask.sum().item()
     step = settings.learning_rate / (1.0 + batch.frames.square().sum().item() / frames)
-    loss, gradients = _gradients(kind, parameters, batch, labels, settings.l2)
+    loss, gradients = _gradients(objective_at, parameters)
     halvings = 0
     for _ in range(settings.epochs):
         while True:
             trial = {name: parameters[name] - step * gradients[name] for name in parameters}
-            trial_loss, trial_gradients = _gradients(kind, trial, batch, labels, settings.l2)
+            trial_loss, trial_gradients = _gradients(objective_at, trial)
             if trial_loss <= loss:
                 break
             if halvings == MAX_HALVINGS:
@@ -93,22 +120,25 @@ def _descend(
 
 
 def _gradients(
-    kind: str, parameters: Mapping[str, Tensor], batch: ClipBatch, labels: Tensor, l2: float
+    objective_at: Loss, parameters: Mapping[str, Tensor]
 ) -> tuple[float, dict[str, Tensor]]:
     leaves = {name: value.detach().requires_grad_(True) for name, value in parameters.items()}
-    loss = objective(kind, leaves, batch, labels, l2)
+    loss = objective_at(leaves)
     found = torch.autograd.grad(loss, list(leaves.values()))
     return loss.item(), dict(zip(leaves, found, strict=True))
 
 
-def _adam(
-    kind: str, start: Parameters, batch: ClipBatch, labels: Tensor, settings: TrainingSettings
-) -> dict[str, Tensor]:
+def adam(start: Parameters, objective_at: Loss, settings: TrainingSettings) -> dict[str, Tensor]:
+    """`epochs` full-batch steps of Adam from `start`, which is left as it was.
+
+    Adam works entry by entry: for stacked parameters of several heads and the sum of their
+    objectives, each head takes the steps that it would take alone.
+    """
     parameters = {name: value.clone().requires_grad_(True) for name, value in start.items()}
     optimiser = torch.optim.Adam(list(parameters.values()), lr=settings.learning_rate)
     for _ in range(settings.epochs):
         optimiser.zero_grad()
-        objective(kind, parameters, batch, labels, settings.l2).backward()
+        objective_at(parameters).backward()
         optimiser.step()
     return {name: value.detach() for name, value in parameters.items()}
 
@@ -124,8 +154,11 @@ def solve_branch(
         pairs = zip(start.items(), parts, strict=True)
         return {name: part.reshape(value.shape) for (name, value), part in pairs}
 
+    def objective_at(parameters: Parameters) -> Tensor:
+        return objective(kind, parameters, batch, labels, l2)
+
     def value_and_gradient(flat: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
-        loss, gradients = _gradients(kind, unflat(flat), batch, labels, l2)
+        loss, gradients = _gradients(objective_at, unflat(flat))
         return loss, torch.cat([gradients[name].ravel() for name in start]).numpy()
 
     first = torch.cat([value.ravel() for value in start.values()]).numpy()

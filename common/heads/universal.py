@@ -23,11 +23,14 @@ from common.heads.standardise import (
     Reference,
     Rows,
     UserStatistics,
+    own_scale,
+    own_units,
     population_inputs,
     power,
     to_units,
     user_inputs,
     user_statistics,
+    within_expressions,
 )
 from common.randomness import generator
 
@@ -48,6 +51,13 @@ class UniversalHead:
             self.arrays["reference.centre"].astype(np.float64),
             self.arrays["reference.spread"].astype(np.float64),
         )
+
+    @property
+    def scatter(self) -> Rows | None:
+        """(dimension, dimension) how features move together within an expression, if it is held."""
+        if not self.specification.scatter:
+            return None
+        return self.arrays["reference.scatter"].astype(np.float64)
 
     def branch(self, name: str) -> dict[str, Tensor]:
         """Parameters of one branch of `BRANCHES` as float64 tensors that own their memory."""
@@ -102,23 +112,49 @@ class ClipRows:
         mine = np.repeat([owner == user for owner in self.owners], self.lengths)
         return np.asarray(self.values[mine])
 
+    @property
+    def clip_means(self) -> Rows:
+        """(clips, dimension) mean row of each clip, at least one clip."""
+        starts = np.concatenate([[0], np.cumsum(self.lengths)[:-1]])
+        return np.asarray(np.add.reduceat(self.values, starts, axis=0) / self.lengths[:, None])
+
 
 def clip_rows(specification: HeadSpecification, clips: ClipSet) -> ClipRows:
     """The rows that heads of a specification read of clips."""
     if not pools_first(specification.kind) or len(clips) == len(clips.frames):
         return ClipRows(power(clips.frames), clips.lengths, clips.users)
-    pool = np.maximum if specification.pooling == "max" else np.add
-    starts = np.concatenate([[0], np.cumsum(clips.lengths)[:-1]])
-    pooled = pool.reduceat(clips.frames.astype(np.float64), starts, axis=0)
-    if specification.pooling == "mean":
-        pooled = pooled / clips.lengths[:, None]
+    pooled = pooled_frames(specification.pooling, clips.frames, clips.lengths)
     return ClipRows(power(pooled), np.ones_like(clips.lengths), clips.users)
+
+
+def pooled_frames(pooling: str, frames: npt.NDArray[np.float32], lengths: Integers) -> Rows:
+    """One row per clip, (clips, dimension), of frames that stand clip after clip."""
+    pool = np.maximum if pooling == "max" else np.add
+    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+    pooled = pool.reduceat(frames.astype(np.float64), starts, axis=0)
+    return pooled / lengths[:, None] if pooling == "mean" else pooled
 
 
 def statistics_of(head: UniversalHead, clips: ClipSet) -> UserStatistics:
     """A user's statistics from unlabelled clips; labels are not looked at."""
     rows = clip_rows(head.specification, clips)
     return user_statistics(to_units(rows.values, head.reference), len(clips))
+
+
+def scatter_of(rows: ClipRows, labels: Integers) -> Rows:
+    """(dimension, dimension) sum over clips of how users' own vary within expressions.
+
+    Args:
+        rows: of at least one clip.
+        labels: (clips,) expressions.
+    """
+    means, owners = rows.clip_means, np.array(rows.owners)
+    total = np.zeros((means.shape[1], means.shape[1]))
+    for user in sorted(set(rows.owners)):
+        mine = owners == user
+        own = own_units(means[mine], own_scale(means[mine]))
+        total += within_expressions(own, labels[mine])
+    return total
 
 
 def statistics_by_user(head: UniversalHead, rows: ClipRows) -> dict[str, UserStatistics]:

@@ -65,14 +65,39 @@ def run_ray(settings: SimulationSettings, *, nodes: int, root: Path, watch: Watc
     Raises:
         WorkError: the runtime did not start, or the run failed; ends with the run's last words.
     """
+    config = settings.model_dump(by_alias=True) | {"state-root": str(root.resolve())}
+    run_app(app_folder(), config, nodes=nodes, root=root, watch=watch)
+
+
+def run_app(
+    app: Path,
+    config: Mapping[str, Any],
+    *,
+    nodes: int,
+    root: Path,
+    watch: Watcher,
+    poll: float = POLL_SECONDS,
+) -> None:
+    """Run a Flower app by `flwr run`, and wait for its end.
+
+    Args:
+        app: folder with its pyproject.toml.
+        config: of the run; every key is one of the app's own.
+        nodes: SuperNodes to simulate.
+        root: folder in which the app tells its progress.
+        watch: told of progress.
+        poll: seconds between looks at the run, each of which starts a `flwr ls`.
+
+    Raises:
+        WorkError: as for `run_ray`.
+    """
     if not sys.platform.startswith("linux"):
         raise WorkError("the engine ray is made for Linux; use --engine grid here")
-    config = settings.model_dump(by_alias=True) | {"state-root": str(root.resolve())}
     with (
         tempfile.TemporaryDirectory(prefix="mien-flower-") as scratch,
         _superlink(Path(scratch)) as environment,
     ):
-        _await(environment, _submit(environment, config, nodes), root, watch)
+        _await(environment, _submit(environment, app, config, nodes), root, watch, poll)
 
 
 @contextmanager
@@ -169,12 +194,14 @@ def _signal(pid: int, number: signal.Signals) -> None:
         return
 
 
-def _submit(environment: Mapping[str, str], config: Mapping[str, Any], nodes: int) -> str:
+def _submit(
+    environment: Mapping[str, str], app: Path, config: Mapping[str, Any], nodes: int
+) -> str:
     """Hand the app to the SuperLink; returns the run's id."""
     settings = " ".join(f"{key}={_toml(value)}" for key, value in config.items())
     answer = _flwr(
         environment,
-        *("run", str(app_folder()), CONNECTION, "--format", "json", "--run-config", settings),
+        *("run", str(app), CONNECTION, "--format", "json", "--run-config", settings),
         *("--federation-config", f"num-supernodes={nodes} client-resources-num-cpus=1"),
     )
     try:
@@ -188,14 +215,16 @@ def _toml(value: object) -> str:
     return json.dumps(value)
 
 
-def _await(environment: Mapping[str, str], run: str, root: Path, watch: Watcher) -> None:
+def _await(
+    environment: Mapping[str, str], run: str, root: Path, watch: Watcher, poll: float
+) -> None:
     while True:
         answer = _flwr(environment, "ls", "--run-id", run, "--format", "json", CONNECTION)
         status = str(answer.get("runs", [{}])[0].get("status", "unknown"))
         _tell(root / PROGRESS_FILE, watch)
         if status.startswith("finished"):
             break
-        time.sleep(POLL_SECONDS)
+        time.sleep(poll)
     if status != "finished:completed":
         raise WorkError(f"Flower's run ended as {status}: {_last_words(environment, run)}")
 

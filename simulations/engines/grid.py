@@ -6,6 +6,8 @@ from flwr.app import Context, RecordDict
 
 from common.errors import WorkError
 from server.app import main
+from server.run import load_plan
+from server.sampling import requests_of
 from simulations.devices import with_device_error
 from simulations.engines.flower_grid import RUN_ID, SERVER_NODE, FlowerGrid
 from simulations.simulate import Prepared
@@ -21,7 +23,8 @@ def run_grid(prepared: Prepared, *, workers: int, watch: Watcher) -> None:
         "poll": 0.002,
         "record": prepared.settings.record,
     }
-    messages = len(prepared.choices) * (prepared.settings.rounds + 2) * devices
+    plans = load_plan(prepared.root / "plan.json").federations
+    messages = sum(requests_of(plan, devices) for plan in plans)
     answered = 0
 
     def count(more: int) -> None:

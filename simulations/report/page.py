@@ -92,6 +92,14 @@ def _context(results: Mapping[str, Any]) -> dict[str, Any]:
     federations = traffic(results["transmitted"])
     universal = universal_confusion(results["predictions"])
     personal = personal_confusion(results["predictions"])
+    pictures = {
+        "accuracy": accuracy_picture(results),
+        "users": users_picture(results, users),
+        "confusion-universal": confusion_picture(results, "confusion-universal", universal),
+        "confusion-personal": confusion_picture(results, "confusion-personal", personal),
+    }
+    if federations:
+        pictures["traffic"] = traffic_picture(results, federations)
     return {
         "results": results,
         "rows": rows,
@@ -105,13 +113,7 @@ def _context(results: Mapping[str, Any]) -> dict[str, Any]:
         "parcels": parcels(results["transmitted"]),
         "sent": sum(entry["bytes"] for entry in results["transmitted"]),
         "confusions": (universal, personal),
-        "pictures": {
-            "accuracy": accuracy_picture(results),
-            "users": users_picture(results, users),
-            "confusion-universal": confusion_picture(results, "confusion-universal", universal),
-            "confusion-personal": confusion_picture(results, "confusion-personal", personal),
-            "traffic": traffic_picture(results, federations),
-        },
+        "pictures": pictures,
     }
 
 

@@ -42,14 +42,18 @@ TEMPLATE: Final = r"""{% set own = results.accuracy.own_clips[-1] %}
 {% if results.synthetic %}
 <div class="banner"><p><strong class="mark">SYNTHETIC data.</strong> The faces were drawn, not filmed. These figures show that the system works; they say nothing of accuracy on people.</p></div>
 {% endif %}
-<p class="lede">{{ results.clients }} simulated devices trained one shared classifier of facial expressions in {{ results.rounds }} rounds, and none handed over a clip. Each user's own labelled clips then made a personal head, which stays on the device.</p>
+<p class="lede">{{ results.clients }} simulated devices trained one shared classifier of facial expressions in {{ results.rounds }} rounds{% if federations %}, and none handed over a clip{% else %}, all computed in one program without messages (engine {{ results.engine | visible }}){% endif %}. Each user's own labelled clips then made a personal head{% if federations %}, which stays on the device{% endif %}.</p>
 </header>
 <main>
 <dl class="headline" aria-label="Headline figures">
 <div><dt>Universal head</dt><dd class="value">{{ universal.accuracy | percent }}&nbsp;%</dd><dd>right without any labelled clip of the user; 95&nbsp;% interval {{ universal.low | percent }} to {{ universal.high | percent }}</dd></div>
 <div><dt>Personal head</dt><dd class="value">{{ personal.accuracy | percent }}&nbsp;%</dd><dd>right with up to {{ own }} own {{ clip_word }} per expression; 95&nbsp;% interval {{ personal.low | percent }} to {{ personal.high | percent }}</dd></div>
 <div><dt>Users harmed</dt><dd class="value">{{ harmed }} of {{ users | length }}</dd><dd>have a personal head that is less often right than the universal one</dd></div>
+{% if federations %}
 <div><dt>Sent by a device</dt><dd class="value">{{ parcels | map(attribute="message") | max | bytes }}</dd><dd>at most per round: updates of the universal head, no video, face or feature</dd></div>
+{% else %}
+<div><dt>Sent by a device</dt><dd class="value">not measured</dd><dd>the engine {{ results.engine | visible }} sends no message</dd></div>
+{% endif %}
 </dl>
 
 <section aria-labelledby="plain">
@@ -151,6 +155,12 @@ TEMPLATE: Final = r"""{% set own = results.accuracy.own_clips[-1] %}
 {% endfor %}
 </section>
 
+{% if not federations %}
+<section aria-labelledby="rounds">
+<h2 id="rounds">Nothing was transmitted</h2>
+<p>The engine <code>{{ results.engine | visible }}</code> trained the heads of all devices in one program, in {{ results.in_memory | length }} rounds of {{ results.chosen | length }} federation{{ "" if results.chosen | length == 1 else "s" }}: no message was sent, no gate was passed and no ledger was written. This page says nothing about what a fleet of devices would transmit; run the engine grid for that.</p>
+</section>
+{% else %}
 <section aria-labelledby="rounds">
 <h2 id="rounds">Rounds and bytes</h2>
 <p>All devices together sent {{ sent | bytes }} ({{ sent | thousands }} bytes) in {{ results.transmitted | length }} rounds of {{ results.chosen | length }} federation{{ "" if results.chosen | length == 1 else "s" }}. Each federation leaves out the users whom it is tested on. Bytes are of serialised replies from devices to the server; the universal head on its way to the devices is not counted.</p>
@@ -197,6 +207,7 @@ TEMPLATE: Final = r"""{% set own = results.accuracy.own_clips[-1] %}
 {% endcall %}
 <p><strong>Not transmitted:</strong> video, frames, faces, features of a clip, labels, predictions, personal heads. The gate on each device lets through only the arrays and numbers above, and refuses a reply that holds anything else. An update is still computed from clips: this page counts what left a device, it does not prove that nothing can be inferred from it.</p>
 </section>
+{% endif %}
 
 <section aria-labelledby="left-out">
 <h2 id="left-out">What was left out</h2>

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import isinf
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,10 @@ from client.evaluation import (
     draw_own_clips,
     draw_resting_stream,
     evaluate_part,
-    own_descriptors,
     view,
 )
-from client.personal import PersonalHead
+from client.personalisation.heads import PersonalHead
+from client.personalisation.maximum_a_posteriori import CANDIDATES
 from client.rounds import answer
 from client.store import DeviceSettings
 from common.clips import ClipSet
@@ -26,7 +27,8 @@ from common.heads.universal import statistics_of
 from common.messages import EVALUATE
 from tests.client.fakes import any_head, device, made_up_clips, part_of, request, specification
 
-PREDICTIONS = ("universal", "universal_raw", "resting_stream", "personal", "local_only")
+CURVES = ("personal", "local_only", "shared_attention")
+PREDICTIONS = ("universal", "universal_raw", "resting_stream", "confidence", *CURVES)
 CLIPS = made_up_clips(["Ada", "Ben"], per_expression=4)
 PART = part_of(CLIPS, "Ada")
 
@@ -34,7 +36,13 @@ PART = part_of(CLIPS, "Ada")
 def evaluated(
     clips: ClipSet, kind: str = "logistic", **changes: Any
 ) -> tuple[dict[str, Any], PersonalHead, UserStatistics]:
-    settings = DeviceSettings(specification=specification(kind), seed=3, own_clips=(1, 2), draws=3)
+    settings = DeviceSettings(
+        specification=specification(kind),
+        seed=3,
+        own_clips=(1, 2),
+        draws=3,
+        peers=("shared-attention",),
+    )
     part = replace(PART, **changes)
     return evaluate_part(any_head(specification(kind)), clips, part, settings)
 
@@ -85,7 +93,7 @@ def test_a_test_clip_s_prediction_does_not_depend_on_other_test_clips() -> None:
     alone = evaluated(CLIPS, test=PART.test[:1])[0]
     for name in ("universal", "universal_raw"):
         assert alone[name] == whole[name][:1]
-    for name in ("personal", "local_only"):
+    for name in CURVES:
         assert alone[name] == [[draw[:1] for draw in draws] for draws in whole[name]]
 
 
@@ -102,8 +110,8 @@ def test_adaptation_labels_matter_to_personal_and_local_heads_only() -> None:
     one, other = evaluated(CLIPS)[0], evaluated(with_labels(labels))[0]
     for name in ("universal", "universal_raw", "trust"):
         assert one[name] == other[name]
-    for name in ("personal", "local_only"):
-        assert one[name] != other[name]
+    for name in CURVES:
+        assert one["confidence"][name] != other["confidence"][name]
 
 
 def test_own_clips_alone_know_nothing_of_the_universal_head() -> None:
@@ -112,11 +120,6 @@ def test_own_clips_alone_know_nothing_of_the_universal_head() -> None:
     one, other = (evaluate_part(head, CLIPS, PART, settings)[0] for head in heads)
     assert one["local_only"] == other["local_only"]
     assert one["universal"] != other["universal"]
-    described = [
-        own_descriptors(head, CLIPS.select(PART.adaptation), CLIPS.select(PART.test))
-        for head in heads
-    ]
-    np.testing.assert_array_equal(*described)
 
 
 def test_the_record_names_what_was_tested() -> None:
@@ -129,6 +132,31 @@ def test_the_record_names_what_was_tested() -> None:
     assert 0 < record["trust"] < 1
     for name in ("universal", "universal_raw"):
         assert len(record[name]) == len(PART.test)
+
+
+def test_confidence_is_what_was_thought_of_the_choice() -> None:
+    record = evaluated(CLIPS)[0]
+    shares = record["confidence"]
+    assert set(shares) == {"universal", *CURVES}
+    assert len(shares["universal"]) == len(PART.test)
+    for name in CURVES:
+        for chosen, sure in zip(record[name], shares[name], strict=True):
+            assert [len(draw) for draw in chosen] == [len(draw) for draw in sure]
+    assert all(1 / 8 <= share <= 1 for share in shares["universal"])
+
+
+def test_the_record_says_which_head_was_in_use() -> None:
+    record = evaluated(CLIPS)[0]
+    assert [len(draws) for draws in record["personal_in_use"]] == [3, 1]
+    for draws, used in zip(record["personal"], record["personal_in_use"], strict=True):
+        for chosen, personal in zip(draws, used, strict=True):
+            assert personal or chosen == record["universal"]
+
+
+def test_what_the_fleet_knows_reaches_the_personal_head() -> None:
+    none = tuple(0.0 if isinf(each.strength) else -9.0 for each in CANDIDATES)
+    record = evaluated(CLIPS, evidence=none)[0]
+    assert not any(flag for flags in record["personal_in_use"] for flag in flags)
 
 
 def test_draws_that_take_every_clip_are_one() -> None:

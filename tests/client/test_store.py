@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from client.personal import PersonalHead
+from client.personalisation.heads import PersonalHead
 from client.store import DeviceFolder, DeviceSettings, Part, StoredPersonalHead
 from common.errors import WorkError
 from common.heads.standardise import UserStatistics
@@ -61,7 +61,7 @@ def ready(tmp_path: Path) -> DeviceFolder:
         clips,
         specification("self-attention"),
         held_out_of=("fold-1", "fold-2"),
-        parts=(part_of(clips, "Ada"), part_of(clips, "Ben", strength=2.0, scale=0.75)),
+        parts=(part_of(clips, "Ada"), part_of(clips, "Ben", evidence=(0.5, -1.0))),
         own_clips=(1, 2),
         draws=3,
     )
@@ -76,6 +76,7 @@ def test_settings_come_back_as_they_were(tmp_path: Path) -> None:
         parts=(part_of(clips, "🙂"), Part(federation="f", user="Ben", adaptation=(), test=(3,))),
         own_clips=(1, 2, 4),
         draws=2,
+        peers=("fine-tune",),
     )
     folder = DeviceFolder(tmp_path / "device")
     folder.create(given_settings, clips)
@@ -302,3 +303,85 @@ def test_a_device_keeps_what_it_fitted(tmp_path: Path) -> None:
         found.head.logits(seen.universal, seen.descriptors),
         fitted.logits(seen.universal, seen.descriptors),
     )
+
+
+def bytes_of(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+def left_by_ada(tmp_path: Path) -> DeviceFolder:
+    """A device that knows two users well."""
+    folder = ready(tmp_path)
+    for user in ("Ada", "Ben"):
+        folder.save_personal(stored(user, seed=ord(user[0])))
+    records = [{"user": user, "labels": [1, 2]} for user in ("Ada", "Ben")]
+    folder.save_evaluation("fold-1", records)
+    folder.log_error("a clip of Ada could not be read")
+    return folder
+
+
+def test_no_byte_of_a_user_who_leaves_stays(tmp_path: Path) -> None:
+    folder = left_by_ada(tmp_path)
+    own = folder.clips().of_user("Ada")
+    head = folder.load_personal("Ada")
+    assert head is not None
+    traces = [b"Ada", own.frames[0].tobytes(), head.head.weight[0].tobytes()]
+    assert all(trace in bytes_of(tmp_path) for trace in traces)
+    folder.forget_user("Ada")
+    assert not any(trace in bytes_of(tmp_path) for trace in traces)
+    assert not any(frame.tobytes() in bytes_of(tmp_path) for frame in own.frames)
+    assert folder.load_personal("Ada") is None
+
+
+def test_the_old_files_are_overwritten_not_only_unlinked(tmp_path: Path) -> None:
+    folder = left_by_ada(tmp_path)
+    old = {path: path.open("rb") for path in tmp_path.rglob("*") if path.is_file()}
+    folder.forget_user("Ada")
+    for file in old.values():
+        with file:
+            assert b"Ada" not in file.read()
+    names = {path.name for path in old}
+    assert {"clips.safetensors", "device.json", "fold-1.json", "errors.log"} <= names
+
+
+def test_who_stays_keeps_everything(tmp_path: Path) -> None:
+    folder = left_by_ada(tmp_path)
+    before, part = folder.clips().of_user("Ben"), folder.settings().parts[1]
+    names = [folder.clips().names[index] for index in (*part.adaptation, *part.test)]
+    folder.forget_user("Ada")
+    after = folder.clips()
+    assert (after.names, after.users) == (before.names, before.users)
+    np.testing.assert_array_equal(after.frames, before.frames)
+    (kept,) = folder.settings().parts
+    assert (kept.user, kept.evidence) == ("Ben", part.evidence)
+    assert [after.names[index] for index in (*kept.adaptation, *kept.test)] == names
+    assert_same(folder.load_personal("Ben"), stored("Ben", seed=ord("B")))
+    assert folder.load_evaluation("fold-1") == [{"user": "Ben", "labels": [1, 2]}]
+
+
+def test_forgetting_a_stranger_or_the_last_user(tmp_path: Path) -> None:
+    folder = ready(tmp_path)
+    before = folder.clips()
+    folder.forget_user("Zoe")
+    assert folder.clips().names == before.names
+    for user in ("Ada", "Ben"):
+        folder.forget_user(user)
+    assert (len(folder.clips()), folder.settings().parts) == (0, ())
+    assert folder.clips().dimension == before.dimension
+
+
+def test_a_failure_while_forgetting_loses_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = left_by_ada(tmp_path)
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("common.files.os.fsync", full)
+        with pytest.raises(WorkError, match="can't be erased"):
+            folder.forget_user("Ada")
+    assert set(folder.clips().users) == {"Ada", "Ben"}
+    folder.forget_user("Ada")
+    assert set(folder.clips().users) == {"Ben"}

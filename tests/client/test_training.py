@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,29 @@ def test_the_reference_is_near_the_exact_one_but_not_it() -> None:
     np.testing.assert_array_equal(np.log2(told.spread) % 1, 0)
     steps = 2 * told.centre / told.spread
     np.testing.assert_array_equal(steps, np.round(steps))
+
+
+def test_the_scatter_is_how_users_own_vary_within_expressions_to_a_sixteenth() -> None:
+    clips = made_up_clips(["Ada", "Ben"], per_expression=4)
+    head = initial_head(dataclasses.replace(specification(), scatter=True), 1)
+    told = reference_update(head, clips).arrays["reference.scatter"]
+    total = np.zeros((5, 5))
+    for user in ("Ada", "Ben"):
+        own = clips.of_user(user)
+        rows = clip_rows(head.specification, own).values
+        units = 3 * np.tanh((rows - rows.mean(axis=0)) / rows.std(axis=0) / 3)
+        for label in range(8):
+            part = units[own.labels == label]
+            total += len(part) * np.cov(part.T, bias=True)
+    assert np.abs(told - total / len(clips)).max() <= 1 / 32 + 1e-6
+    np.testing.assert_array_equal(told, told.T)
+    np.testing.assert_array_equal(16 * told, np.round(16 * told))
+
+
+def test_single_clips_of_expressions_tell_no_scatter() -> None:
+    head = initial_head(dataclasses.replace(specification(), scatter=True), 1)
+    told = reference_update(head, made_up_clips(per_expression=1)).arrays["reference.scatter"]
+    np.testing.assert_array_equal(told, 0)
 
 
 def test_a_reference_update_is_relative_to_what_was_received() -> None:

@@ -15,7 +15,7 @@ from flwr.clientapp import ClientApp
 
 import client.app
 from client.flower_adapter import REFUSED_CODE, REFUSED_REASON, content_of
-from client.personal import PersonalHead
+from client.personalisation.heads import PersonalHead
 from client.store import DeviceFolder, StoredPersonalHead
 from common.clips import ClipSet
 from common.heads.specification import HEAD_STAGE, KINDS, REFERENCE_STAGE

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from common.errors import UsageError
 from common.heads.training import TrainingSettings
 from common.settings import FederationPlan
+from common.strategies import STRATEGIES
 
 GOOD: dict[str, Any] = {
     "name": "fold-1",
@@ -30,6 +31,15 @@ def test_a_plan_is_read_back() -> None:
     assert FederationPlan.from_json(plan.to_json()) == plan
     assert "\n" not in plan.to_json()
     assert plan.training == TrainingSettings(epochs=2, learning_rate=0.5, l2=0.01)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_fedprox_alone_has_a_proximal_term(strategy: str) -> None:
+    mu = 0.5 if strategy == "fedprox" else 0.0
+    plan = FederationPlan(**GOOD, strategy=strategy, proximal_mu=mu)
+    assert (plan.strategy, plan.training.proximal_mu) == (strategy, mu)
+    with pytest.raises(UsageError, match="above 0 with fedprox, else 0"):
+        FederationPlan(**GOOD, strategy=strategy, proximal_mu=0.5 - mu)
 
 
 def test_the_edges_of_the_ranges_are_inside() -> None:
@@ -61,6 +71,20 @@ def test_the_edges_of_the_ranges_are_inside() -> None:
         ("memory", 1.0, "memory"),
         ("seed", "x", "seed"),
         ("evaluate", 1, "evaluate"),
+        ("strategy", "fedsgd", "strategy"),
+        ("strategy", None, "strategy"),
+        ("proximal_mu", 0.1, "proximal-mu"),
+        ("proximal_mu", -0.1, "proximal-mu"),
+        ("server_learning_rate", -1.0, "server-learning-rate"),
+        ("server_learning_rate", float("inf"), "server-learning-rate"),
+        ("trim", 0.5, "trim"),
+        ("trim", -0.1, "trim"),
+        ("clients_per_round", 1.5, "clients-per-round"),
+        ("clients_per_round", -1, "clients-per-round"),
+        ("clients_per_round", float("nan"), "clients-per-round"),
+        ("dropout", 1.0, "dropout"),
+        ("dropout", -0.1, "dropout"),
+        ("dropout", True, "dropout"),
         ("name", "", "name"),
         ("name", "a" * 41, "name"),
         ("name", "Fold", "name"),

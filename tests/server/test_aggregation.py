@@ -18,7 +18,11 @@ from common.heads.specification import (
     HeadSpecification,
 )
 from common.heads.universal import UniversalHead, initial_head
-from server.aggregation import ServerState, average, initial_state, step
+from common.update import HeadUpdate
+from server.aggregation import ServerState, initial_state, skip, step
+from server.strategies.fedavg import FedAvg
+from server.strategies.fedmedian import FedMedian
+from server.strategies.mean import WeightedMean, average
 from tests.server.fakes import SPECIFICATION, update
 
 
@@ -50,9 +54,9 @@ def test_round_0_moves_the_reference_only() -> None:
         update(2.0, clips=1, stage=REFERENCE_STAGE, round=0),
         update(-4.0, clips=2, stage=REFERENCE_STAGE, round=0),
     ]
-    after = step(state_at(0), updates, stage=REFERENCE_STAGE, memory=10)
+    after = step(state_at(0), updates, stage=REFERENCE_STAGE, strategy=FedAvg(10))
     assert after.round == 1
-    assert all(not history.points for history in after.histories.values())
+    assert set(after.pasts.values()) == {None}
     for name, array in after.head.arrays.items():
         np.testing.assert_array_equal(array, -2.0 if name.startswith("reference") else 0.0)
 
@@ -61,7 +65,7 @@ def test_a_round_of_plain_averaging_adds_the_mean() -> None:
     head = initial_head(SPECIFICATION, 1)
     arrays = {name: array + np.float32(0.5) for name, array in head.arrays.items()}
     state = state_at(1, UniversalHead(SPECIFICATION, arrays))
-    after = step(state, [update(1.0, clips=3), update(4.0)], stage=HEAD_STAGE, memory=0)
+    after = step(state, [update(1.0, clips=3), update(4.0)], stage=HEAD_STAGE, strategy=FedAvg(0))
     assert after.round == 2
     for name, array in after.head.arrays.items():
         np.testing.assert_array_equal(array, 0.5 if name.startswith("reference") else 2.25)
@@ -71,9 +75,9 @@ def test_a_round_of_plain_averaging_adds_the_mean() -> None:
 def test_step_leaves_the_state_before_as_it_was() -> None:
     state = state_at(1)
     before = {name: array.copy() for name, array in state.head.arrays.items()}
-    step(state, [update(1.0)], stage=HEAD_STAGE, memory=3)
+    step(state, [update(1.0)], stage=HEAD_STAGE, strategy=FedAvg(3))
     assert state.round == 1
-    assert all(not history.points for history in state.histories.values())
+    assert set(state.pasts.values()) == {None}
     for name, array in before.items():
         np.testing.assert_array_equal(state.head.arrays[name], array)
 
@@ -90,7 +94,8 @@ def test_the_order_of_updates_changes_no_bit(
     updates = [update(value, clips=clips) for value, clips in values]
     shuffled = data.draw(st.permutations(updates))
     one, other = (
-        step(state_at(1), which, stage=HEAD_STAGE, memory=0).head for which in (updates, shuffled)
+        step(state_at(1), which, stage=HEAD_STAGE, strategy=FedAvg(0)).head
+        for which in (updates, shuffled)
     )
     for name, array in one.arrays.items():
         assert array.tobytes() == other.arrays[name].tobytes()
@@ -110,7 +115,7 @@ def test_memory_0_is_plain_averaging_in_every_round(kind: str) -> None:
         ]
         mean = float(np.float32(values[0])) / 4 + 3 * float(np.float32(values[1])) / 4
         expected |= {name: expected[name] + mean for name in spec.shapes(HEAD_STAGE)}
-        state = step(state, updates, stage=HEAD_STAGE, memory=0)
+        state = step(state, updates, stage=HEAD_STAGE, strategy=FedAvg(0))
     for name, array in state.head.arrays.items():
         np.testing.assert_allclose(array, expected[name], atol=1e-5)
 
@@ -134,7 +139,7 @@ def distance_after(rounds: int, memory: int) -> float:
     state = state_at(1)
     for round in range(1, rounds + 1):
         move = update(linear(state, matrix, target), round=round)
-        state = step(state, [move], stage=HEAD_STAGE, memory=memory)
+        state = step(state, [move], stage=HEAD_STAGE, strategy=FedAvg(memory))
     ends = [
         np.concatenate([state.head.arrays[f"{b}.weight"].ravel(), state.head.arrays[f"{b}.bias"]])
         for b in BRANCHES
@@ -148,7 +153,7 @@ def test_acceleration_solves_a_linear_problem_in_its_dimension_plus_1_rounds(
     """Anderson acceleration without truncation is GMRES (Walker and Ni 2011, theorem 2.2)."""
     assert distance_after(6, memory=0) > 2.0
     assert distance_after(6, memory=10) < 1e-3  # one round more: the ridge that keeps it stable
-    monkeypatch.setattr("server.aggregation.RIDGE", 1e-13)
+    monkeypatch.setattr("server.strategies.fedavg.RIDGE", 1e-13)
     assert distance_after(5, memory=10) < 1e-4
 
 
@@ -160,8 +165,10 @@ def test_the_longer_the_memory_the_nearer() -> None:
 def test_memory_bounds_the_history() -> None:
     state = state_at(1)
     for round in range(1, 9):
-        state = step(state, [update(1.0 / round, round=round)], stage=HEAD_STAGE, memory=3)
-    assert {len(history.points) for history in state.histories.values()} == {4}
+        state = step(
+            state, [update(1.0 / round, round=round)], stage=HEAD_STAGE, strategy=FedAvg(3)
+        )
+    assert {len(history.points) for history in state.pasts.values()} == {4}
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
@@ -169,7 +176,7 @@ def test_acceleration_of_moves_that_do_not_change(value: float) -> None:
     """Nothing can be extrapolated from equal moves; the head must stay finite and move on."""
     state = state_at(1)
     for round in range(1, 6):
-        state = step(state, [update(value, round=round)], stage=HEAD_STAGE, memory=4)
+        state = step(state, [update(value, round=round)], stage=HEAD_STAGE, strategy=FedAvg(4))
     for name, array in state.head.arrays.items():
         if not name.startswith("reference"):
             np.testing.assert_allclose(array, 5 * value, atol=1e-5)
@@ -177,7 +184,7 @@ def test_acceleration_of_moves_that_do_not_change(value: float) -> None:
 
 def test_no_update_is_an_error() -> None:
     with pytest.raises(WorkError, match="no device sent an update in round 1"):
-        step(state_at(1), [], stage=HEAD_STAGE, memory=0)
+        step(state_at(1), [], stage=HEAD_STAGE, strategy=FedAvg(0))
 
 
 @pytest.mark.parametrize(
@@ -191,9 +198,45 @@ def test_no_update_is_an_error() -> None:
 )
 def test_an_update_of_another_round_stage_or_head_is_an_error(wrong: object) -> None:
     with pytest.raises(WorkError, match="another round, stage or head"):
-        step(state_at(1), [update(1.0), wrong], stage=HEAD_STAGE, memory=0)  # type: ignore[list-item]
+        step(state_at(1), [update(1.0), wrong], stage=HEAD_STAGE, strategy=FedAvg())  # type: ignore[list-item]
 
 
 def test_an_unknown_stage_is_an_error() -> None:
     with pytest.raises(WorkError, match="'evaluate'"):
-        step(state_at(1), [update(1.0)], stage="evaluate", memory=0)
+        step(state_at(1), [update(1.0)], stage="evaluate", strategy=FedAvg(0))
+
+
+def mean_of(updates: list[HeadUpdate]) -> WeightedMean:
+    """What an engine that averages by itself hands over."""
+    first = updates[0]
+    clips = sum(each.clips for each in updates)
+    return WeightedMean(
+        first.specification, first.stage, first.round, len(updates), clips, average(updates)
+    )
+
+
+@pytest.mark.parametrize(("stage", "round"), [(REFERENCE_STAGE, 0), (HEAD_STAGE, 1)])
+def test_a_mean_counts_as_its_updates(stage: str, round: int) -> None:
+    updates = [update(v, clips=c, stage=stage, round=round) for v, c in ((1.0, 3), (-2.5, 4))]
+    one, other = (
+        step(state_at(round), given, stage=stage, strategy=FedAvg(2))
+        for given in (updates, mean_of(updates))
+    )
+    for name, array in one.head.arrays.items():
+        assert array.tobytes() == other.head.arrays[name].tobytes()
+
+
+def test_a_mean_is_not_enough_for_a_median() -> None:
+    with pytest.raises(WorkError, match="FedMedian needs every update"):
+        step(state_at(1), mean_of([update(1.0)]), stage=HEAD_STAGE, strategy=FedMedian())
+
+
+def test_a_mean_of_another_round_is_an_error() -> None:
+    with pytest.raises(WorkError, match="another round, stage or head"):
+        step(state_at(2), mean_of([update(1.0)]), stage=HEAD_STAGE, strategy=FedAvg())
+
+
+def test_a_skipped_round_leaves_the_head() -> None:
+    state = state_at(3)
+    after = skip(state)
+    assert (after.round, after.head, after.pasts) == (4, state.head, state.pasts)

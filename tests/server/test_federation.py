@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,8 @@ from common.errors import WorkError
 from common.heads.specification import HEAD_STAGE, REFERENCE_STAGE
 from common.heads.universal import UniversalHead
 from common.messages import EVALUATE, Request
-from server.federation import RoundRecord, run_federation
+from common.strategies import STRATEGIES
+from server.federation import Replies, RoundRecord, run_federation
 from tests.server.fakes import (
     SPECIFICATION,
     Answer,
@@ -105,3 +108,61 @@ def test_the_same_fleet_gives_the_same_head() -> None:
     one, other = (federate(FakeFleet(sends(0.1), sends(0.3, clips=7)))[0] for _ in range(2))
     for name, array in one.arrays.items():
         assert array.tobytes() == other.arrays[name].tobytes()
+
+
+def after_reference(answer: Answer, *, lost: int = 0) -> FakeFleet:
+    """A fleet that answers the reference, and then does as told."""
+
+    def device(request: Request) -> Answer:
+        return sends(1.0)(request) if request.stage == REFERENCE_STAGE else answer
+
+    class Losing(FakeFleet):
+        def ask(self, request: Request) -> Replies:
+            return replace(super().ask(request), lost=lost * (request.stage == HEAD_STAGE))
+
+    return Losing(device)
+
+
+@pytest.mark.parametrize(
+    ("fleet", "changes"),
+    [
+        (after_reference(None), {"clients_per_round": 1.0}),
+        (after_reference(None, lost=1), {"dropout": 0.5}),
+    ],
+    ids=["nobody asked takes part", "all replies lost"],
+)
+def test_a_round_that_brings_nothing_by_chance_leaves_the_head(
+    fleet: FakeFleet, changes: dict[str, object]
+) -> None:
+    head, records = federate(fleet, **changes)
+    assert [record.clients for record in records] == [1, 0, 0]
+    assert [record.lost for record in records] == [0, *[fleet.ask(fleet.requests[-1]).lost] * 2]
+    for name, array in head.arrays.items():
+        np.testing.assert_array_equal(array, 1.0 if name.startswith("reference") else 0.0)
+
+
+@pytest.mark.parametrize(
+    ("fleet", "changes"),
+    [
+        (FakeFleet(declines), {"clients_per_round": 1.0}),
+        (after_reference("it broke", lost=1), {"dropout": 0.5}),
+        (after_reference(None), {"dropout": 0.5}),
+    ],
+    ids=["no reference", "a failure", "nothing lost"],
+)
+def test_a_round_that_brings_nothing_otherwise_ends_the_federation(
+    fleet: FakeFleet, changes: dict[str, object]
+) -> None:
+    with pytest.raises(WorkError, match="brought no update"):
+        federate(fleet, **changes)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_every_strategy_runs_a_federation(strategy: str) -> None:
+    """All devices send 1: every strategy moves every entry up, and the reference by 1."""
+    mu = 0.1 if strategy == "fedprox" else 0.0
+    head, _ = federate(FakeFleet(sends(1.0), sends(1.0, 7)), strategy=strategy, proximal_mu=mu)
+    for name, array in head.arrays.items():
+        assert (array > 0).all()
+        if name.startswith("reference"):
+            np.testing.assert_array_equal(array, 1.0)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from client.personalisation.maximum_a_posteriori import CANDIDATES
 from client.store import DeviceFolder
 from common.clips import ClipSet
 from common.heads.specification import HeadSpecification
@@ -25,7 +26,7 @@ def made(tmp_path: Path) -> tuple[Path, ClipSet, Protocol]:
     clips = load_table_source(write_table(tmp_path / "table.csv")).clips
     protocol = make_protocol("by-take", clips, None, folds=3)
     choices = {
-        name: Choice(0.01, strength=float(number + 1), scale=0.5)
+        name: Choice(0.01, 1.0, 1.0, evidence=tuple(float(number) for _ in CANDIDATES))
         for number, name in enumerate(protocol.held_out)
     }
     users = create_devices(
@@ -70,5 +71,5 @@ def test_a_user_is_tested_by_the_federation_it_is_held_out_of(
         out = tuple(name for name, users in protocol.held_out.items() if user in users)
         assert settings.held_out_of == out == tuple(part.federation for part in settings.parts)
         number = list(protocol.held_out).index(out[0])
-        assert settings.parts[0].strength == number + 1
-        assert settings.parts[0].scale == 0.5
+        assert settings.parts[0].evidence == (float(number),) * len(CANDIDATES)
+        assert settings.peers == ("fine-tune",)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
-from client.training import training_batches
+from client.training import reference_update, training_batches
 from common.clips import ClipSet
 from common.heads.specification import BRANCHES, KINDS, HeadSpecification
 from common.heads.standardise import exact_reference
@@ -55,6 +57,22 @@ def test_the_reference_is_the_exact_one() -> None:
     exact = exact_reference([rows.of_user(user) for user in clips.user_names()])
     np.testing.assert_allclose(head.reference.centre, exact.centre, rtol=1e-6)
     np.testing.assert_allclose(head.reference.spread, exact.spread, rtol=1e-6)
+
+
+def test_the_scatter_is_near_what_devices_tell_together() -> None:
+    clips = people()
+    specification = dataclasses.replace(specification_of(), scatter=True)
+    head = pooled_head(specification, clips, l2=0.01, seed=0)
+    told = [
+        reference_update(initial_head(specification, 0), clips.of_user(user))
+        for user in clips.user_names()
+    ]
+    scatters = [update.arrays["reference.scatter"] for update in told]
+    mean = np.average(scatters, axis=0, weights=[update.clips for update in told])
+    assert head.scatter is not None
+    assert np.abs(head.scatter - mean).max() <= 1 / 32 + 1e-6
+    assert np.abs(head.scatter).max() > 0.1
+    assert pooled_head(specification_of(), clips, l2=0.01, seed=0).scatter is None
 
 
 def test_a_warm_start_ends_at_the_same_head() -> None:

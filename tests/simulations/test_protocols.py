@@ -15,11 +15,15 @@ from common.errors import UsageError
 from common.ravdess import AUDIO_VIDEO, VIDEO_ONLY, ClipName, parse_clip_name
 from simulations.data.table import read_table
 from simulations.protocols import (
+    PAPER,
     PROTOCOLS,
     PUBLISHED_FOLDS,
     Protocol,
+    folds_of_others,
     make_protocol,
     one_file_per_take,
+    paper_protocol,
+    twinned,
 )
 from tests.simulations.people import clips_named, own_clips, ravdess_names
 from tests.support import shared_data
@@ -197,3 +201,73 @@ def test_a_user_without_a_second_repetition_is_named(name: str) -> None:
     ]
     with pytest.raises(UsageError, match=r"user actor-02 has 8 clips to adapt on and 0 to test"):
         make_protocol(name, clips_named(names), names, folds=2)
+
+
+BOTH = (AUDIO_VIDEO, VIDEO_ONLY)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    users=st.sets(st.integers(1, 5), min_size=1),
+    others=st.sets(st.integers(6, 24), min_size=1, max_size=4),
+    modalities=st.sampled_from([BOTH, (AUDIO_VIDEO,)]),
+    seed=st.integers(0, 100),
+)
+def test_the_papers_protocol_is_as_published(
+    users: set[int], others: set[int], modalities: Sequence[int], seed: int
+) -> None:
+    names = ravdess_names(sorted(users | others), modalities=modalities)
+    clips = clips_named(names)
+    protocol = paper_protocol(clips, names, seed=seed)
+    assert protocol.held_out == {PAPER: tuple(f"actor-{actor:02d}" for actor in sorted(users))}
+    assert [split.user for split in protocol.splits] == list(protocol.held_out[PAPER])
+    takes = {str(name): name.take for name in names}
+    for split in protocol.splits:
+        own = clips.of_user(split.user).names
+        assert sorted((*split.adaptation, *split.test)) == sorted(own)
+        assert len(split.test) == -(-len(own) // 5)
+        twins = twinned(split, takes)
+        assert len(twins) == len(split.test)
+        assert not any(twins) or len(modalities) == 2
+        for name, twin in zip(split.test, twins, strict=True):
+            other = f"{3 - int(name[:2]):02d}{name[2:]}"
+            assert twin == (other in split.adaptation)
+    assert protocol == paper_protocol(clips, names, seed=seed)
+
+
+def test_the_papers_protocol_leaks_and_another_seed_splits_otherwise() -> None:
+    names = ravdess_names(range(1, 8), expressions=8, modalities=BOTH)
+    clips = clips_named(names)
+    takes = {str(name): name.take for name in names}
+    one, two = (paper_protocol(clips, names, seed=seed) for seed in (0, 1))
+    twins = [twin for split in one.splits for twin in twinned(split, takes)]
+    assert 0.6 < sum(twins) / len(twins) < 0.95
+    assert one.splits != two.splits
+
+
+def test_settings_for_the_papers_protocol_are_chosen_on_other_actors() -> None:
+    names = ravdess_names(range(1, 12), modalities=BOTH)
+    clips = clips_named(names)
+    paper = paper_protocol(clips, names, seed=0)
+    whole = folds_of_others(paper, clips, names, folds=3)
+    check_no_leak(whole, clips)
+    assert set(whole.held_out) == {PAPER, "fold-1", "fold-2", "fold-3"}
+    assert whole.splits[: len(paper.splits)] == paper.splits
+    check_takes_apart(Protocol("others", {}, whole.splits[len(paper.splits) :]))
+
+
+@pytest.mark.parametrize(
+    ("actors", "found"), [([1, 2], "2 of the former and 0"), ([7, 8], "0 of the former and 2")]
+)
+def test_the_papers_protocol_needs_its_users_and_others(actors: list[int], found: str) -> None:
+    names = ravdess_names(actors)
+    with pytest.raises(UsageError, match=found):
+        paper_protocol(clips_named(names), names, seed=0)
+
+
+def test_the_papers_protocol_needs_ravdess_names_and_two_clips() -> None:
+    with pytest.raises(UsageError, match="use RAVDESS names or 'by-take'"):
+        paper_protocol(own_clips("ab"), None, seed=0)
+    names = ravdess_names([1, 9])[15:]
+    with pytest.raises(UsageError, match="user actor-01 has 1 clip; protocol 'paper' needs"):
+        paper_protocol(clips_named(names), names, seed=0)

@@ -95,6 +95,40 @@ def test_every_head_has_figures_and_intervals_around_them() -> None:
             assert low - 1e-12 <= figure <= high + 1e-12
 
 
+def with_confidence(part: Record, share: float) -> Record:
+    """The part with one confidence for every choice, and a peer that is always right."""
+    every = [share] * len(part["labels"])
+    names = ("personal", "local_only")
+    sure = {name: [[every for _ in draws] for draws in part[name]] for name in names}
+    peer = [[list(part["labels"])], [list(part["labels"])]]
+    return {
+        **part,
+        "fine_tune": peer,
+        "confidence": {"universal": every, **sure, "fine_tune": [[every], [every]]},
+        "personal_in_use": [[True, False], [True]],
+    }
+
+
+def test_calibration_and_the_head_in_use_are_told_where_they_were_measured() -> None:
+    people = {"anna": [with_confidence(record([0, 1, 2, 3], 3, draws=[[1, 3]]), 0.75)]}
+    found = summarise(people, [1, 2], seed=0)
+    errors = found["calibration_error"]
+    assert errors["bins"] == 15
+    assert errors["universal"] == pytest.approx(0.0)
+    assert errors["personal"] == pytest.approx([0.25, 0.25])
+    assert found["personal_in_use"] == [0.5, 1.0]
+    assert "calibration_error" not in summarise(by_user(), [1, 2], seed=0)
+
+
+def test_peers_stand_beside_the_curves() -> None:
+    people = {"anna": [with_confidence(record([0, 1], 1), 0.5)]}
+    found = summarise(people, [1, 2], seed=0)
+    for place in ("accuracy", "uar", "intervals", "spread", "calibration_error"):
+        assert "fine_tune" in found[place]
+    assert found["accuracy"]["fine_tune"] == [1.0, 1.0]
+    assert "fine_tune" not in summarise(by_user(), [1, 2], seed=0)["accuracy"]
+
+
 def test_users_weigh_the_same_however_many_clips_they_have() -> None:
     people = {"many": [record([0] * 90, 90)], "few": [record([0] * 2, 0)]}
     assert summarise(people, [1, 2], seed=0)["accuracy"]["universal"] == 0.5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,7 +26,7 @@ Scores = dict[str, Sequence[Any]]
 def few_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same procedure over fewer candidates."""
     monkeypatch.setattr(selection, "L2_CANDIDATES", (0.3, 0.1))
-    monkeypatch.setattr(selection, "PERSONAL_CANDIDATES", PERSONAL_CANDIDATES[::3])
+    monkeypatch.setattr(selection, "PERSONAL_CANDIDATES", PERSONAL_CANDIDATES[::5])
     monkeypatch.setattr(selection, "OWN_CLIPS", (1,))
 
 
@@ -101,6 +102,7 @@ def test_every_choice_is_a_candidate() -> None:
     for choice in found.values():
         assert choice.l2 in L2_CANDIDATES
         assert (choice.strength, choice.scale) in priors
+        assert len(choice.evidence) == len(PERSONAL_CANDIDATES)
 
 
 @pytest.mark.usefixtures("few_candidates")
@@ -118,10 +120,15 @@ def test_two_federations_leave_nobody_to_choose_on(l2: float, expected: float) -
 
 
 def results(universal: list[float], personal: list[float]) -> Any:
-    priors = [(prior.strength, prior.scale) for prior in PERSONAL_CANDIDATES]
-    return selection._Validation(
-        dict(zip(L2_CANDIDATES, universal, strict=True)), dict(zip(priors, personal, strict=True))
-    )
+    return selection._Validation(dict(zip(L2_CANDIDATES, universal, strict=True)), tuple(personal))
+
+
+def of_candidates(**changes: float) -> list[float]:
+    """An evidence of 0.5 for each candidate but those named by their number."""
+    found = [0.5] * len(PERSONAL_CANDIDATES)
+    for name, value in changes.items():
+        found[int(name[1:])] = value
+    return found
 
 
 def test_candidates_stand_strongest_first() -> None:
@@ -131,18 +138,38 @@ def test_candidates_stand_strongest_first() -> None:
 
 
 def test_ties_go_to_the_stronger_prior() -> None:
-    even = results([0.5] * 3, [0.5] * 6)
-    assert selection._best([even]) == Choice(0.03, 2.0, 1.0)
-    later = results([0.4, 0.6, 0.6], [0.1, 0.1, 0.7, 0.1, 0.7, 0.7])
-    assert selection._best([later]) == Choice(0.01, 1.0, 1.0)
+    found = selection._best([results([0.5] * 3, of_candidates())])
+    assert (found.l2, found.strength, found.scale) == (0.03, math.inf, 1.0)
+    later = selection._best([results([0.4, 0.6, 0.6], of_candidates(n4=0.7, n8=0.7))])
+    prior = PERSONAL_CANDIDATES[4]
+    assert (later.l2, later.strength, later.scale) == (0.01, prior.strength, prior.scale)
 
 
 def test_a_difference_of_rounding_is_a_tie() -> None:
-    near = results([0.5, 0.5 + 1e-13, 0.5], [0.3, 0.3, 0.3, 0.3, 0.3, 0.3 + 1e-13])
-    assert selection._best([near]) == Choice(0.03, 2.0, 1.0)
+    near = results([0.5, 0.5 + 1e-13, 0.5], of_candidates(n5=0.5 + 1e-13))
+    found = selection._best([near])
+    assert (found.l2, found.strength) == (0.03, math.inf)
 
 
-def test_the_mean_over_validation_users_decides() -> None:
-    one = results([0.9, 0.5, 0.5], [0.9, 0.5, 0.5, 0.5, 0.5, 0.5])
-    two = results([0.0, 0.5, 0.5], [0.0, 0.5, 0.5, 0.5, 0.5, 0.6])
-    assert selection._best([one, two]) == Choice(0.01, 0.5, 0.75)
+def test_the_mean_over_validation_users_decides_and_is_passed_on() -> None:
+    one = results([0.45, 0.5, 0.5], of_candidates(n0=0.9))
+    two = results([0.44, 0.5, 0.5], of_candidates(n0=0.0, n7=0.6))
+    found = selection._best([one, two])
+    assert found.l2 == 0.01
+    assert found.strength == PERSONAL_CANDIDATES[7].strength
+    np.testing.assert_allclose(found.evidence, of_candidates(n0=0.45, n7=0.55))
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        ([[-0.80, -0.60, -0.50], [-0.80, -0.50, -0.50]], 0.01),  # short by 0.05, error 0.05
+        ([[-0.80, -0.55, -0.50], [-0.80, -0.56, -0.50]], 0.003),  # short by 0.055, error 0.005
+        ([[-0.10, -0.90, -0.50], [-0.95, -0.30, -0.50]], 0.03),  # short by 0.025, error 0.4
+    ],
+)
+def test_the_strongest_within_a_standard_error_is_taken(
+    scores: list[list[float]], expected: float
+) -> None:
+    found = [dict(zip(L2_CANDIDATES, row, strict=True)) for row in scores]
+    assert selection._strongest_near_best(found) == expected

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,8 +13,10 @@ from pydantic import ValidationError
 
 from common.errors import UsageError
 from common.heads.specification import KINDS, POOLINGS
+from common.strategies import STRATEGIES
 from simulations.protocols import PROTOCOLS
 from simulations.settings import SimulationSettings, parse_settings
+from simulations.simulate import _plan as plan_of
 
 
 def test_nothing_set_gives_the_defaults() -> None:
@@ -79,6 +82,14 @@ def test_a_key_given_twice_is_an_error() -> None:
         ("l2", -1e-9),
         ("l2", math.nan),
         ("l2", math.inf),
+        ("strategy", "FedAvg"),
+        ("proximal-mu", 0.1),
+        ("server-learning-rate", -1),
+        ("trim", 0.5),
+        ("clients-per-round", 1.5),
+        ("clients-per-round", -1),
+        ("dropout", 1),
+        ("dropout", math.nan),
         ("user-folds", 1),
         ("draws", 0),
         ("draws", 1001),
@@ -97,6 +108,35 @@ def test_a_value_out_of_range_is_named(key: str, value: Any) -> None:
     assert "http" not in text
 
 
+def test_fedprox_needs_its_term() -> None:
+    with pytest.raises(
+        UsageError, match=r"^setting proximal-mu is 0\.0: expected above 0 with fed"
+    ):
+        parse_settings({"strategy": "fedprox"})
+    assert parse_settings({"strategy": "fedprox", "proximal-mu": 0.1}).proximal_mu == 0.1
+
+
+@pytest.mark.parametrize(
+    ("changes", "memory"),
+    [
+        ({}, 10),
+        ({"memory": 3}, 3),
+        ({"strategy": "fedprox", "proximal_mu": 1.0, "dropout": 0.2}, 10),
+        ({"strategy": "fedadam"}, 0),
+        ({"clients_per_round": 4}, 0),
+        ({"head": "single-attention"}, 0),
+    ],
+)
+def test_only_a_convex_head_of_all_devices_is_accelerated(
+    changes: dict[str, Any], memory: int
+) -> None:
+    settings = SimulationSettings(**changes)
+    plan = plan_of(settings, "fold-1", SimpleNamespace(l2=0.01))  # type: ignore[arg-type]
+    assert plan.memory == memory
+    for name in ("strategy", "proximal_mu", "clients_per_round", "dropout", "trim"):
+        assert getattr(plan, name) == getattr(settings, name)
+
+
 def test_settings_do_not_change() -> None:
     settings = parse_settings({})
     with pytest.raises(ValidationError):
@@ -108,3 +148,9 @@ def test_the_projects_own_configuration_is_in_order() -> None:
     path = Path(__file__).resolve().parents[2] / "pyproject.toml"
     tool = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {})
     parse_settings(tool.get("flwr", {}).get("app", {}).get("config", {}))
+
+
+def test_every_strategy_can_be_chosen() -> None:
+    for name in STRATEGIES:
+        mu = {"proximal-mu": 0.1} if name == "fedprox" else {}
+        assert parse_settings({"strategy": name, **mu}).strategy == name

@@ -21,7 +21,7 @@ from simulations.simulate import command_line, locked, powers_of_two, simulation
 from tests.simulations.tables import FEATURES, USERS, write_table
 from tests.support import shared_data
 
-HEADS = {"universal", "universal_raw", "pooled", "personal", "local_only"}
+HEADS = {"universal", "universal_raw", "pooled", "personal", "local_only", "fine_tune"}
 Results = dict[str, Any]
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, recall_score
 
-from simulations.statistics import accuracy, interval_by_user, macro_recall
+from simulations.statistics import accuracy, calibration_error, interval_by_user, macro_recall
 
 pairs = st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7)), min_size=1, max_size=40)
 
@@ -71,3 +71,25 @@ def test_an_interval_covers_the_truth_about_as_often_as_it_says() -> None:
         low, high = interval_by_user(random.normal(size=24), seed=number, purpose="test")
         hits += low <= 0 <= high
     assert 85 <= hits <= 99
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.floats(0, 1)), min_size=1, max_size=40))
+def test_calibration_error_is_the_written_sum(found: list[tuple[bool, float]]) -> None:
+    slow = 0.0
+    for number in range(15):
+        low, high = number / 15, (number + 1) / 15
+        inside = [c for c in found if low * 15 < c[1] * 15 <= high * 15 or (number == 0 == c[1])]
+        if inside:
+            right = sum(hit for hit, _ in inside) / len(inside)
+            sure = sum(share for _, share in inside) / len(inside)
+            slow += len(inside) / len(found) * abs(right - sure)
+    right_ones, shares = [hit for hit, _ in found], [share for _, share in found]
+    assert calibration_error(right_ones, shares, bins=15) == pytest.approx(slow, abs=1e-9)
+
+
+def test_calibration_error_by_hand() -> None:
+    assert calibration_error([True, True], [1.0, 1.0], bins=15) == 0.0
+    assert calibration_error([False, False], [1.0, 1.0], bins=15) == 1.0
+    assert calibration_error([True, False, True, False], [0.7] * 4, bins=10) == pytest.approx(0.2)
+    assert calibration_error([True, False], [0.9, 0.1], bins=15) == pytest.approx(0.1)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from common.errors import UsageError
-from common.heads.specification import KINDS, STAGES, HeadSpecification
+from common.heads.specification import KINDS, STAGES, WIDEST_SCATTER, HeadSpecification
 
 GOOD: dict[str, Any] = {"kind": "self-attention", "dimension": 5, "features": "test"}
 HEAD = HeadSpecification(**GOOD)
@@ -39,6 +39,27 @@ def test_shapes_and_their_order(kind: str) -> None:
     assert list(head.shapes("reference").items()) == reference
     assert list(head.shapes("head").items()) == both
     assert list(head.all_shapes().items()) == reference + both
+
+
+def test_a_scatter_belongs_to_the_reference_where_it_is_asked_for() -> None:
+    asked = HeadSpecification(**GOOD, scatter=True)
+    assert list(asked.shapes("reference"))[:2] == list(HEAD.shapes("reference"))
+    assert asked.shapes("reference")["reference.scatter"] == (5, 5)
+    assert asked.shapes("head") == HEAD.shapes("head")
+    assert asked.number != HEAD.number
+    assert HeadSpecification.from_json(asked.to_json()) == asked
+
+
+def test_a_specification_of_before_has_no_scatter() -> None:
+    old = {k: v for k, v in json.loads(HEAD.to_json()).items() if k != "scatter"}
+    assert HeadSpecification.from_json(json.dumps(old)) == HEAD
+
+
+@pytest.mark.parametrize(("dimension", "scatter"), [(WIDEST_SCATTER + 1, True), (5, 1)])
+def test_a_scatter_of_wide_features_is_refused(dimension: int, scatter: Any) -> None:
+    with pytest.raises(UsageError, match="scatter"):
+        HeadSpecification(**{**GOOD, "dimension": dimension}, scatter=scatter)
+    assert HeadSpecification(**{**GOOD, "dimension": WIDEST_SCATTER}, scatter=True).scatter
 
 
 @pytest.mark.parametrize("stage", ["", "evaluate", "Head"])

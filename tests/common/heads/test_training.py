@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -222,3 +223,27 @@ def test_one_clip_of_one_frame_can_be_trained_on(kind: str) -> None:
     found = train_branch(kind, start_of(kind), batch, labels, settings_for(kind))
     assert all(torch.isfinite(value).all() for value in found.values())
     assert found["bias"].argmax() == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_proximal_term_holds_training_near_its_start(kind: str) -> None:
+    """The larger mu, the nearer the end; mu 0 is no term at all."""
+    batch, labels = problem(kind)
+    start, plain = start_of(kind), settings_for(kind)
+    ends = [
+        train_branch(kind, start, batch, labels, replace(plain, proximal_mu=mu))
+        for mu in (0.0, 0.3, 30.0)
+    ]
+    distances = [sum((end[n] - start[n]).square().sum().item() for n in start) for end in ends]
+    assert distances[0] > distances[1] > distances[2]
+    bare = train_branch(kind, start, batch, labels, plain)
+    assert all(torch.equal(ends[0][name], bare[name]) for name in start)
+
+
+def test_a_proximal_term_s_first_step_is_no_other() -> None:
+    """At the start its gradient is 0: one epoch of gradient descent does not see it."""
+    batch, labels = problem("logistic")
+    start, one = start_of("logistic"), settings_for("logistic", epochs=1, rate=0.1)
+    bare = train_branch("logistic", start, batch, labels, one)
+    held = train_branch("logistic", start, batch, labels, replace(one, proximal_mu=0.5))
+    assert all(torch.equal(bare[name], held[name]) for name in start)
