@@ -33,7 +33,7 @@ test: lint  ## lint, then all tests but the slow ones (at most 6 minutes)
 	$(BIN)/python -m pytest -q -n 2 -m "not slow"
 
 test-slow: .venv/.ready  ## real runs that take longer (at most 25 minutes)
-	$(BIN)/python -m pytest -q -m slow --timeout 900
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m slow --timeout 900
 
 demo: .venv/.ready  ## synthetic actors, from video to report, nothing to download
 	$(BIN)/mien demo --out out/demo
