@@ -258,12 +258,16 @@ def test_the_real_table_by_take() -> None:
     accuracy = found["accuracy"]
     assert found["clients"] == 24
     assert accuracy["own_clips"] == [1, 2, 4]
-    assert accuracy["universal"] >= 0.70
-    for reached, least in zip(accuracy["personal"], (0.77, 0.81, 0.88), strict=True):
+    assert accuracy["universal"] >= 0.72
+    for reached, least in zip(accuracy["personal"], (0.80, 0.83, 0.90), strict=True):
         assert reached >= least
-    assert abs(accuracy["universal"] - accuracy["pooled"]) <= 0.01
-    for personal, alone in zip(accuracy["personal"], accuracy["local_only"], strict=True):
-        assert personal >= max(accuracy["universal"], alone) - 0.01
+    assert abs(accuracy["universal"] - accuracy["pooled"]) <= 0.005
+    others = zip(accuracy["local_only"], accuracy["fine_tune"], strict=True)
+    for personal, other in zip(accuracy["personal"], others, strict=True):
+        assert personal >= max(accuracy["universal"], *other) - 0.005
+    spread = found["spread"]
+    assert min(spread["personal"]["worst"]) > spread["universal"]["worst"]
+    assert found["users_harmed"][-1] <= 1
     stream = found["resting_stream"]
     assert stream["universal"] >= stream["universal_raw"] - 0.01
 
