@@ -45,6 +45,11 @@ EARLY: Final = len(EARLY_GRIDS)
 
 HELD_BYTES: Final = 256 << 20
 """Decoded frames of a clip are kept for the next rate up to this size, else decoded again."""
+_EARLY_BATCH: Final = 2
+"""Frames that go through finder and backbone together at an early rate: it has few frames, and
+those that come first are worked on while the others are decoded."""
+_DECODER_THREADS: Final = 2
+"""An early rate mostly waits for the decoder."""
 _BYTES_PER_PIXEL: Final = 1.5
 """Of common video (4:2:0, 8 bits)."""
 
@@ -145,21 +150,20 @@ def trace_of(scores: Sequence[npt.NDArray[np.floating]]) -> Trace:
 def _rates(path: Path, backbone: Backbone, finder: FaceFinder) -> Iterator[tuple[list[Row], int]]:
     """(rows, frames looked at) of one rate after the other, as far as they are asked for."""
     source = _HeldPictures(path)
-    whole = Walk(path, backbone, finder, source=source)
+    tools = backbone, finder
     first_step = EARLY_GRIDS[0][0]
-    walk = Walk(path, backbone, finder, source=source, most_frames=MOST_FRAMES // first_step)
     rows: list[Row] = []
-    looked_at, thinning = 0, 1
+    looked_at, thinning, most_frames = 0, 1, MOST_FRAMES // first_step
     for step, offset in EARLY_GRIDS:
+        walk = Walk(path, *tools, source=source, batch=_EARLY_BATCH, most_frames=most_frames)
         grid = FrameGrid(step * thinning, offset * thinning)
         rows = sorted([*rows, *walk.through(grid)], key=lambda row: row.frame)
         looked_at += grid.looked_at()
         yield rows, looked_at
-        if step == first_step and walk is not whole:
-            # A clip too long for its first rate is thinned alike at the others.
-            thinning, walk = grid.step // step, whole
+        # A clip too long for its first rate is thinned alike at the others.
+        thinning, most_frames = grid.step // step, MOST_FRAMES
     grid = FrameGrid(1)
-    rows = whole.through(grid)
+    rows = Walk(path, *tools, source=source).through(grid)
     yield rows, grid.looked_at()
 
 
@@ -181,7 +185,7 @@ class _HeldPictures:
     def _decoded(self) -> Iterator[Picture]:
         held: list[Picture] = []
         size = 0.0
-        for picture in pictures(self._path):
+        for picture in pictures(self._path, threads=_DECODER_THREADS):
             size += picture.width * picture.height * _BYTES_PER_PIXEL
             if size <= HELD_BYTES:
                 held.append(picture)

@@ -41,7 +41,9 @@ class MadeUpClip:
     ) -> None:
         self.count, self.faceless, self.breaks = count, faceless, breaks
 
-    def pictures(self, path: Path, *, max_frames: int | None = None) -> Iterator[MadeUpPicture]:
+    def pictures(
+        self, path: Path, *, max_frames: int | None = None, threads: int = 1
+    ) -> Iterator[MadeUpPicture]:
         for index in range(self.count if max_frames is None else min(self.count, max_frames)):
             if index == self.breaks:
                 raise ClipError(Reason.TRUNCATED, path)

@@ -70,7 +70,7 @@ def test_early_grids_take_every_second_frame_once() -> None:
 def test_small_clips_are_decoded_once_and_large_ones_again(monkeypatch: pytest.MonkeyPatch) -> None:
     clip, opened = MadeUpClip(21), []
 
-    def counted(path: Path) -> Iterator[MadeUpPicture]:
+    def counted(path: Path, *, threads: int) -> Iterator[MadeUpPicture]:
         opened.append(path)
         return clip.pictures(path)
 
