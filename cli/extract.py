@@ -23,64 +23,75 @@ if TYPE_CHECKING:
 NAMED_AT_MOST = 5
 _SECONDS_BETWEEN_LINES = 60.0
 
+Data = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DATA",
+        help="Folder of videos, or a .zip archive of them. Folders and archives inside it are "
+        "searched too; archives are not unpacked.",
+    ),
+]
+Out = Annotated[
+    str, typer.Option(help="File to write: .parquet, .csv, or a folder for features.parquet.")
+]
+Backbone = Annotated[
+    str, typer.Option(help="Network that makes the features; by default mini-xception.")
+]
+Pooling = Annotated[
+    str,
+    typer.Option(help="none: a row per frame; max, mean: a row per clip. CSV needs one of these."),
+]
+Every = Annotated[int, typer.Option(help="Take every k-th frame.")]
+MaxFrames = Annotated[
+    int, typer.Option(help="Look at no more frames of a clip; 0 for all of them.")
+]
+Workers = Annotated[
+    int,
+    typer.Option(help="Processes; 0 takes one per core. The file does not depend on it."),
+]
+Engine = Annotated[
+    str,
+    typer.Option(
+        help="What runs the backbone: openvino, onnxruntime or torch; auto takes the first "
+        "of them that is installed."
+    ),
+]
+Precision = Annotated[
+    str,
+    typer.Option(
+        help="float32, or bfloat16 (openvino only); auto takes bfloat16 where the CPU has it "
+        "and the backbone's features hardly change."
+    ),
+]
+TimeLimit = Annotated[
+    float, typer.Option(help="Seconds after which a clip is given up and left out.")
+]
+Openface = Annotated[
+    bool,
+    typer.Option(
+        "--openface",
+        help="DATA holds OpenFace's CSV files (FeatureExtraction), one per clip, not videos: "
+        "action units of rows with success 1 and confidence at least 0.8.",
+    ),
+]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print what was done as JSON on standard output.")
+]
+
 
 def command(
-    data: Annotated[
-        Path,
-        typer.Argument(
-            metavar="DATA",
-            help="Folder of videos, or a .zip archive of them. Folders and archives inside it are "
-            "searched too; archives are not unpacked.",
-        ),
-    ],
-    out: Annotated[
-        str, typer.Option(help="File to write: .parquet, .csv, or a folder for features.parquet.")
-    ],
-    backbone: Annotated[
-        str, typer.Option(help="Network that makes the features; by default mini-xception.")
-    ] = "",
-    pooling: Annotated[
-        str,
-        typer.Option(
-            help="none: a row per frame; max, mean: a row per clip. CSV needs one of these."
-        ),
-    ] = "none",
-    every: Annotated[int, typer.Option(help="Take every k-th frame.")] = 1,
-    max_frames: Annotated[
-        int, typer.Option(help="Look at no more frames of a clip; 0 for all of them.")
-    ] = 0,
-    workers: Annotated[
-        int,
-        typer.Option(help="Processes; 0 takes one per core. The file does not depend on it."),
-    ] = 0,
-    engine: Annotated[
-        str,
-        typer.Option(
-            help="What runs the backbone: openvino, onnxruntime or torch; auto takes the first "
-            "of them that is installed."
-        ),
-    ] = "auto",
-    precision: Annotated[
-        str,
-        typer.Option(
-            help="float32, or bfloat16 (openvino only); auto takes bfloat16 where the CPU has it "
-            "and the backbone's features hardly change."
-        ),
-    ] = "auto",
-    time_limit: Annotated[
-        float, typer.Option(help="Seconds after which a clip is given up and left out.")
-    ] = 1800.0,
-    openface: Annotated[
-        bool,
-        typer.Option(
-            "--openface",
-            help="DATA holds OpenFace's CSV files (FeatureExtraction), one per clip, not videos: "
-            "action units of rows with success 1 and confidence at least 0.8.",
-        ),
-    ] = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print what was done as JSON on standard output.")
-    ] = False,
+    data: Data,
+    out: Out,
+    backbone: Backbone = "",
+    pooling: Pooling = "none",
+    every: Every = 1,
+    max_frames: MaxFrames = 0,
+    workers: Workers = 0,
+    engine: Engine = "auto",
+    precision: Precision = "auto",
+    time_limit: TimeLimit = 1800.0,
+    openface: Openface = False,
+    json: Json = False,
 ) -> None:
     """Turn a data set of videos into a file of frame features for `mien simulate --features`.
 
