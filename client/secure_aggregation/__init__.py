@@ -1,0 +1,1 @@
+"""The device's part in a secure sum, and what it refuses."""

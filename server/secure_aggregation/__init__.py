@@ -1,0 +1,1 @@
+"""The server's part in a secure sum: passing on, counting who is there, and unmasking the sum."""
