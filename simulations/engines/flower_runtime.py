@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,23 +20,15 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import WorkError
+from common.processes import QUIET, await_port, end_session, free_port, program, start
 from simulations.app import PROGRESS_FILE
 from simulations.settings import SimulationSettings
 from simulations.watching import Watcher
 
 CONNECTION = "mien"
 START_SECONDS = 60.0
-STOP_SECONDS = 20.0
 POLL_SECONDS = 0.5
-
-QUIET = {
-    "FLWR_TELEMETRY_ENABLED": "0",
-    "FLWR_DISABLE_UPDATE_CHECK": "1",
-    "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
-    "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.1",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "OMP_NUM_THREADS": "1",
-}
+POLLING = {"FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.1"}
 
 
 def app_folder() -> Path:
@@ -106,92 +96,25 @@ def _superlink(scratch: Path) -> Iterator[dict[str, str]]:
     home, neutral = scratch / "home", scratch / "empty"
     home.mkdir()
     neutral.mkdir()
-    port = _free_port()
+    port = free_port()
     (home / "config.toml").write_text(
         f'[superlink]\ndefault = "{CONNECTION}"\n\n[superlink.{CONNECTION}]\n'
         f'address = "127.0.0.1:{port}"\ninsecure = true\n',
         encoding="utf-8",
     )
-    programs = Path(sys.executable).parent
-    path = f"{programs}{os.pathsep}{os.environ.get('PATH', '')}"
-    environment = {**os.environ, **QUIET, "FLWR_HOME": str(home), "PATH": path}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    environment = {**os.environ, **QUIET, **POLLING, "FLWR_HOME": str(home), "PATH": path}
     command = [
-        *(str(programs / "flower-superlink"), "--insecure", "--simulation"),
+        *(program("flower-superlink"), "--insecure", "--simulation"),
         *("--disable-runtime-dependency-installation", "--host", "127.0.0.1", "--port", str(port)),
     ]
     log = scratch / "superlink.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=neutral,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            _await_port(port, process, log)
-            yield environment
-        finally:
-            _end_session(process)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _await_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    words = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    raise WorkError(f"Flower's SuperLink did not start: {' '.join(words[-3:])}")
-
-
-def _end_session(process: subprocess.Popen[bytes], patience: float = STOP_SECONDS) -> None:
-    """End the SuperLink and all that it started (they share its session), gently, then for sure."""
-    members = _session(process.pid)
-    for end in (signal.SIGTERM, signal.SIGKILL):
-        for member in members:
-            _signal(member, end)
-        deadline = time.monotonic() + patience
-        while members and time.monotonic() < deadline:
-            process.poll()
-            members = [m for m in members if _alive(m)] or _session(process.pid)
-            time.sleep(0.05)
-        if not members:
-            break
-    process.wait()
-
-
-def _session(leader: int) -> list[int]:
-    """Process ids whose session is the leader's, from ps."""
-    listed = subprocess.run(
-        ["ps", "-eo", "pid=,sid="], capture_output=True, text=True, check=True
-    ).stdout
-    pairs = (line.split() for line in listed.splitlines())
-    return [int(pid) for pid, session in pairs if int(session) == leader and _alive(int(pid))]
-
-
-def _alive(pid: int) -> bool:
+    process = start(command, log=log, folder=neutral, environment=environment)
     try:
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
-
-
-def _signal(pid: int, number: signal.Signals) -> None:
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        return
+        await_port(port, process, name="Flower's SuperLink", log=log, patience=START_SECONDS)
+        yield environment
+    finally:
+        end_session(process)
 
 
 def _submit(
@@ -237,7 +160,7 @@ def _tell(path: Path, watch: Watcher) -> None:
 def _last_words(environment: Mapping[str, str], run: str) -> str:
     """What the run's log says of its end: the error's own line, else the last two lines."""
     done = subprocess.run(
-        [_program("flwr"), "log", run, CONNECTION, "--show"],
+        [program("flwr"), "log", run, CONNECTION, "--show"],
         env=dict(environment),
         capture_output=True,
         text=True,
@@ -253,7 +176,7 @@ def _last_words(environment: Mapping[str, str], run: str) -> str:
 
 def _flwr(environment: Mapping[str, str], *arguments: str) -> dict[str, Any]:
     done = subprocess.run(
-        [_program("flwr"), *arguments],
+        [program("flwr"), *arguments],
         env=dict(environment),
         cwd=environment["FLWR_HOME"],
         capture_output=True,
@@ -267,7 +190,3 @@ def _flwr(environment: Mapping[str, str], *arguments: str) -> dict[str, Any]:
         words = (done.stdout + done.stderr).strip().splitlines()
         raise WorkError(f"flwr {arguments[0]} failed: {' '.join(words[-3:])}") from error
     return answer
-
-
-def _program(name: str) -> str:
-    return str(Path(sys.executable).parent / name)

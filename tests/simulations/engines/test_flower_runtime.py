@@ -8,7 +8,6 @@ import shutil
 import struct
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import pytest
 
 from common.errors import WorkError
 from common.heads.specification import KINDS
-from simulations.engines.flower_runtime import _end_session, app_folder, run_ray
+from simulations.engines.flower_runtime import app_folder, run_ray
 from simulations.settings import SimulationSettings, parse_settings
 from simulations.watching import unwatched
 from tests.simulations.tables import write_table
@@ -153,19 +152,6 @@ def end_superlink_of(home: Path) -> None:
             continue
         if "flower-superlink" in command and str(home) in command:
             os.kill(int(entry.name), 15)
-
-
-def test_the_end_of_a_session_leaves_no_process(tmp_path: Path) -> None:
-    """Children that ignore SIGTERM, or left their parent, are ended too."""
-    script = "trap '' TERM; (trap '' TERM; sleep 300 & echo $! > child; wait) & sleep 300"
-    process = subprocess.Popen(["sh", "-c", script], cwd=tmp_path, start_new_session=True)
-    deadline = time.monotonic() + 20
-    while not (tmp_path / "child").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    child = int((tmp_path / "child").read_text())
-    _end_session(process, patience=0.3)
-    stat = Path(f"/proc/{child}/stat")
-    assert not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"
 
 
 def in_empty_network(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
