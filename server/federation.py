@@ -28,6 +28,8 @@ class Replies:
         failures: one reason per reply that failed, was refused or did not come.
         lost: number of replies that a simulation took away, see `server.sampling`.
         mean: in place of updates, from an engine that averages them by itself.
+        senders: in a deployment, the node of each update.
+        late: replies to requests before, which came after their deadline and were dropped.
     """
 
     updates: tuple[HeadUpdate, ...]
@@ -36,6 +38,8 @@ class Replies:
     failures: tuple[str, ...]
     lost: int = 0
     mean: WeightedMean | None = None
+    senders: tuple[int, ...] = ()
+    late: int = 0
 
     @property
     def devices(self) -> int:

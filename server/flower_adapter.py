@@ -19,6 +19,10 @@ from server.federation import Replies
 from server.sampling import asked_devices, lost_devices
 
 
+class TooFewDevices(WorkError):
+    """Fewer devices are connected than a request needs."""
+
+
 class FlowerFleet:
     """All nodes of a Grid as a `server.federation.Fleet`.
 
@@ -31,13 +35,23 @@ class FlowerFleet:
         devices: number of simulated devices; 0 in a deployment.
         timeout: seconds to wait for the first node, and for the replies to one request.
         poll: seconds between looks.
+        quorum: nodes to wait for before a request is sent; in a deployment.
         record: folder that every reply is written to as it came, in Flower's bytes; None keeps
             none.
     """
 
     def __init__(
-        self, grid: Grid, *, devices: int, timeout: float, poll: float, record: Path | None = None
+        self,
+        grid: Grid,
+        *,
+        devices: int,
+        timeout: float,
+        poll: float,
+        quorum: int = 1,
+        record: Path | None = None,
     ) -> None:
+        self._quorum = quorum
+        self._unanswered: set[str] = set()
         self._record = record
         self._grid = grid
         self._devices = devices
@@ -46,6 +60,7 @@ class FlowerFleet:
 
     def ask(self, request: Request) -> Replies:
         """Send one request to the devices that are to be asked, and collect the answers."""
+        late = self._late()
         nodes = sorted(self._nodes())
         devices = self._devices or len(nodes)
         asked = asked_devices(request, devices)
@@ -56,7 +71,9 @@ class FlowerFleet:
         if self._record:
             keep_replies(self._record, request, replies)
         missing = len(asked) - len(arrived)
+        self._unanswered = set(ids) - {r.metadata.reply_to_message_id for r in arrived}
         updates: list[HeadUpdate] = []
+        senders: list[int] = []
         failures = [f"{missing} device(s) did not answer in time"] if missing else []
         size = empty = 0
         for reply in replies:
@@ -66,21 +83,32 @@ class FlowerFleet:
                 empty += 1
             else:
                 size += _read(reply, request, updates, failures)
+                senders += [reply.metadata.src_node_id] * (len(updates) - len(senders))
         lost = sum(_has_content(r) for r in arrived if r.metadata.reply_to_message_id in gone)
-        return Replies(tuple(updates), size, empty, tuple(failures), lost)
+        return Replies(
+            tuple(updates), size, empty, tuple(failures), lost, senders=tuple(senders), late=late
+        )
+
+    def _late(self) -> int:
+        """How many replies to requests before came too late; they are dropped here."""
+        if not self._unanswered:
+            return 0
+        late = list(self._grid.pull_messages(self._unanswered))
+        self._unanswered -= {reply.metadata.reply_to_message_id for reply in late}
+        return len(late)
 
     def _message(self, request: Request, nodes: Sequence[int], device: int) -> Message:
         address = {"device": device} if self._devices else {}
         return _message(request, nodes[device % len(nodes)], address)
 
     def _nodes(self) -> list[int]:
-        """All nodes, once there is one: the server app may start before any is registered."""
+        """All nodes, once enough are there: the server app may start before any is registered."""
         deadline = time.monotonic() + self._timeout
-        while not (nodes := list(self._grid.get_node_ids())):
+        while len(nodes := list(self._grid.get_node_ids())) < self._quorum:
             if time.monotonic() > deadline:
-                raise WorkError(
-                    f"no device connected within {self._timeout:.0f} s; start one, or give more "
-                    "time by the setting timeout"
+                raise TooFewDevices(
+                    f"{len(nodes) or 'no'} device connected within {self._timeout:.0f} s, expected "
+                    f"{self._quorum}; start more, or give more time by the setting timeout"
                 )
             time.sleep(self._poll)
         return nodes

@@ -1,0 +1,215 @@
+"""Rounds that survive: a checkpoint after each, a quorum, and another try where too few answered.
+
+What counts is the checkpoint: a round is done when it is written, and only then. Whoever is killed
+before asks again, devices make the same updates of the same head, and nothing is counted twice or
+lost. Knows nothing of Flower.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from common.errors import UsageError, WorkError
+from common.files import private_folder, write_atomically
+from common.heads.specification import HEAD_STAGE, REFERENCE_STAGE, HeadSpecification
+from common.heads.universal import initial_head
+from common.messages import Request
+from common.settings import FederationPlan
+from common.update import HeadUpdate
+from server.aggregation import ServerState, initial_state, step
+from server.checkpoint import load_checkpoint, save_checkpoint
+from server.federation import Fleet, Replies
+from server.strategies import strategy_of
+
+CHECKPOINT: Final = "checkpoint.safetensors"
+HISTORY: Final = "rounds"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoundRules:
+    """When a round counts.
+
+    Attributes:
+        quorum: accepted updates that it needs, at least 1.
+        tries: how often it is asked for before the run gives up, at least 1.
+        patience: seconds between tries.
+
+    Raises:
+        UsageError: out of range.
+    """
+
+    quorum: int = 1
+    tries: int = 5
+    patience: float = 5.0
+
+    def __post_init__(self) -> None:
+        if self.quorum < 1 or self.tries < 1 or not self.patience >= 0:
+            raise UsageError(
+                f"quorum is {self.quorum}, tries {self.tries}, patience {self.patience}; expected "
+                "at least 1, 1 and 0"
+            )
+
+
+@dataclass(frozen=True)
+class Screened:
+    """Updates that may be averaged, and one reason for each that may not."""
+
+    accepted: tuple[HeadUpdate, ...]
+    refused: tuple[str, ...] = ()
+
+
+class Screen(Protocol):
+    """Looks at a round's updates before they are averaged."""
+
+    def __call__(
+        self, request: Request, updates: Sequence[HeadUpdate], senders: Sequence[int]
+    ) -> Screened:
+        """Decide on each update; `senders` has the node of each."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoundReport:
+    """One round as the operator sees it; nothing in it tells one device's figures."""
+
+    federation: str
+    round: int
+    stage: str
+    finished: str
+    tries: int
+    accepted: int
+    empty: int
+    refused: tuple[str, ...]
+    failures: tuple[str, ...]
+    late: int
+    bytes: int
+    seconds: dict[str, float]
+
+
+def accept_all(request: Request, updates: Sequence[HeadUpdate], senders: Sequence[int]) -> Screened:
+    """No screen."""
+    del request, senders
+    return Screened(tuple(updates))
+
+
+@dataclass
+class Rounds:
+    """One federation's rounds in one folder.
+
+    Attributes:
+        fleet: whom to ask.
+        specification: of the head.
+        plan: of the federation; a run goes on until `plan.rounds` head rounds are done.
+        folder: for checkpoint and reports.
+        rules: when a round counts.
+        screen: decides on updates before they are averaged.
+        paused: asked before every round; while it says yes nobody is asked.
+        publish: told of every state that is safe on disk, at least once, also after a restart.
+    """
+
+    fleet: Fleet
+    specification: HeadSpecification
+    plan: FederationPlan
+    folder: Path
+    rules: RoundRules = RoundRules()
+    screen: Screen = accept_all
+    paused: Callable[[], bool] = lambda: False
+    publish: Callable[[ServerState], None] = lambda state: None
+
+    def run(self) -> ServerState:
+        """Go on from the checkpoint, or begin.
+
+        Raises:
+            WorkError: a round had too few updates `rules.tries` times; what was done before stays.
+        """
+        private_folder(self.folder / HISTORY)
+        state = load_checkpoint(self.folder / CHECKPOINT, self.plan)
+        if state is None:
+            state = initial_state(initial_head(self.specification, self.plan.seed))
+        elif state.head.specification != self.specification:
+            raise WorkError(f"{CHECKPOINT} is of another head than the settings name")
+        else:
+            self._tell(state)
+        while state.round <= self.plan.rounds:
+            while self.paused():
+                time.sleep(self.rules.patience)
+            state = self._round(state)
+            self._tell(state)
+        return state
+
+    def _tell(self, state: ServerState) -> None:
+        if state.round > 0:
+            self.publish(state)
+
+    def _round(self, state: ServerState) -> ServerState:
+        stage = HEAD_STAGE if state.round else REFERENCE_STAGE
+        request = Request(self.plan, stage, state.round, state.head)
+        started = time.monotonic()
+        replies, screened, tries = self._ask(request)
+        asked = time.monotonic()
+        after = step(state, screened.accepted, stage=stage, strategy=strategy_of(self.plan))
+        seconds = {
+            "asking": round(asked - started, 3),
+            "averaging": round(time.monotonic() - asked, 3),
+        }
+        self._keep(request, replies, screened, tries, seconds)
+        save_checkpoint(self.folder / CHECKPOINT, after, self.plan)
+        return after
+
+    def _ask(self, request: Request) -> tuple[Replies, Screened, int]:
+        """Ask until enough updates are accepted."""
+        for tries in range(1, self.rules.tries + 1):
+            replies = self.fleet.ask(request)
+            screened = self.screen(request, replies.updates, replies.senders)
+            if len(screened.accepted) >= self.rules.quorum:
+                return replies, screened, tries
+            if tries < self.rules.tries:
+                time.sleep(self.rules.patience)
+        reasons = (*screened.refused, *replies.failures, "devices had nothing to send")
+        raise WorkError(
+            f"round {request.round} of {self.plan.name} got {len(screened.accepted)} update(s) "
+            f"that count, {self.rules.quorum} are needed: {reasons[0]}"
+        )
+
+    def _keep(
+        self,
+        request: Request,
+        replies: Replies,
+        screened: Screened,
+        tries: int,
+        seconds: dict[str, float],
+    ) -> None:
+        """Before the checkpoint: a round that is done again writes its report again."""
+        report = RoundReport(
+            federation=self.plan.name,
+            round=request.round,
+            stage=request.stage,
+            finished=datetime.now(UTC).isoformat(timespec="seconds"),
+            tries=tries,
+            accepted=len(screened.accepted),
+            empty=replies.empty,
+            refused=screened.refused,
+            failures=replies.failures,
+            late=replies.late,
+            bytes=replies.bytes,
+            seconds=seconds,
+        )
+        path = self.folder / HISTORY / f"{request.round:06d}.json"
+        write_atomically(path, json.dumps(asdict(report)).encode())
+
+
+def reports(folder: Path) -> list[dict[str, Any]]:
+    """Reports of all rounds that a checkpoint's folder has, first to last."""
+    paths = sorted((folder / HISTORY).glob("[0-9]*.json"))
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+
+
+def with_rounds(plan: FederationPlan, rounds: int) -> FederationPlan:
+    """The plan with another number of rounds: the same federation, gone on with."""
+    return replace(plan, rounds=rounds)
