@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 from common.errors import UsageError
 from common.heads.training import TrainingSettings
-from common.strategies import CLIENTS_EXPECTED, STRATEGIES
+from common.strategies import CLIENTS_EXPECTED, FLEET_STRATEGIES, STRATEGIES
 
 __all__ = ["STRATEGIES", "FederationPlan"]
 
+_STRATEGIES = ", ".join(FLEET_STRATEGIES)
 _NAME = re.compile(r"[a-z0-9-]{1,40}")
 _Check = tuple[str, object, bool, str]
 
@@ -33,11 +34,12 @@ class FederationPlan:
             for `fedavg` and `fedprox`.
         seed: of the initial head, and of who is asked and who is lost in a round.
         evaluate: whether devices held out of this federation test its final head for themselves.
-        strategy: one of `STRATEGIES`; `server.strategies` says what each does.
+        strategy: one of `FLEET_STRATEGIES`; `server.strategies` says what each does.
         proximal_mu: `mu` of the devices' proximal term, see `TrainingSettings`; above 0 with
             `fedprox`, 0 with all others.
         server_learning_rate: of `fedavgm` and the adaptive strategies, 0 for each one's default.
-        trim: share that `fedtrimmedavg` leaves out at each end, below 0.5.
+        trim: share that `fedtrimmedavg` leaves out at each end, and that the Krum family takes to
+            be faulty, below 0.5.
         clients_per_round: devices asked in a head round: 0 all, below 1 a share, else a number.
         dropout: share of devices whose reply is lost in a round, below 1; simulations only.
     """
@@ -86,7 +88,7 @@ class FederationPlan:
             ("memory", self.memory, _whole(self.memory, 0, 50), "0 to 50"),
             ("seed", self.seed, type(self.seed) is int, "a whole number"),
             ("evaluate", self.evaluate, type(self.evaluate) is bool, "true or false"),
-            ("strategy", self.strategy, self.strategy in STRATEGIES, ", ".join(STRATEGIES)),
+            ("strategy", self.strategy, self.strategy in FLEET_STRATEGIES, _STRATEGIES),
             ("server-learning-rate", rate, _real(rate) >= 0, "0 or more"),
             ("trim", self.trim, 0 <= _real(self.trim) < 0.5, "0 to below 0.5"),
             ("clients-per-round", clients, _share_or_number(clients), CLIENTS_EXPECTED),

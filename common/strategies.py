@@ -8,4 +8,8 @@ STRATEGIES: Final = (
     *("fedavg", "fedprox", "fedavgm", "fedadam", "fedyogi", "fedadagrad"),
     *("fedmedian", "fedtrimmedavg"),
 )
+"""What simulations and experiments offer."""
+ROBUST_STRATEGIES: Final = ("krum", "multikrum", "normclip")
+FLEET_STRATEGIES: Final = (*STRATEGIES, *ROBUST_STRATEGIES)
+"""What a federation's plan may name."""
 CLIENTS_EXPECTED: Final = "0 for all, a share below 1, or a whole number"

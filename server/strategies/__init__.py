@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from common.settings import FederationPlan
-from common.strategies import STRATEGIES
+from common.strategies import FLEET_STRATEGIES, STRATEGIES
 from server.strategies.fedadagrad import FedAdagrad
 from server.strategies.fedadam import FedAdam
 from server.strategies.fedavg import FedAvg
@@ -18,8 +18,11 @@ from server.strategies.fedprox import FedProx
 from server.strategies.fedtrimmedavg import FedTrimmedAvg
 from server.strategies.fedyogi import FedYogi
 from server.strategies.interface import Strategy
+from server.strategies.krum import Krum
+from server.strategies.multikrum import MultiKrum
+from server.strategies.normclip import NormClip
 
-__all__ = ["STRATEGIES", "strategy_of"]
+__all__ = ["FLEET_STRATEGIES", "STRATEGIES", "strategy_of"]
 
 
 def strategy_of(plan: FederationPlan) -> Strategy:
@@ -41,4 +44,7 @@ _MAKERS: Mapping[str, Callable[[FederationPlan], Strategy]] = {
     "fedadagrad": lambda plan: FedAdagrad(**_rate(plan)),
     "fedmedian": lambda plan: FedMedian(),
     "fedtrimmedavg": lambda plan: FedTrimmedAvg(share=plan.trim),
+    "krum": lambda plan: Krum(share=plan.trim),
+    "multikrum": lambda plan: MultiKrum(share=plan.trim),
+    "normclip": lambda plan: NormClip(),
 }
