@@ -104,6 +104,19 @@ class MiniXceptionNetwork(nn.Module):
         return self.maps(images).mean(dim=(2, 3))
 
 
+class LabelledMiniXception(nn.Module):
+    """(n, 1, 64, 64) float in -1..1 to features and the classifier's logits, (n, 135)."""
+
+    def __init__(self, network: MiniXceptionNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = self.network.maps(images)
+        both = maps, self.network.classifier(maps)
+        return torch.cat([each.mean(dim=(2, 3)) for each in both], dim=1)
+
+
 def mini_xception_network(arrays: Arrays) -> MiniXceptionNetwork:
     """The network with the weights of `read_weights`."""
     network = MiniXceptionNetwork()

@@ -18,17 +18,28 @@ _LENGTHS: Final = (60, 30, 15, 8)
 """Side of the maps before each block's pooling."""
 
 
-def mini_xception_graph(arrays: Arrays) -> onnx.ModelProto:
-    """(1, 1, 64, 64) float32 in -1..1 to the means of the last maps, (1, 128)."""
+def mini_xception_graph(arrays: Arrays, *, labels: bool = False) -> onnx.ModelProto:
+    """(1, 1, 64, 64) float32 in -1..1 to the means of the last maps, (1, 128).
+
+    With `labels` the classifier's seven logits follow, (1, 135).
+    """
     writer = GraphWriter()
     maps = "images"
     for convolution, norm in (("stem.0", "stem.1"), ("stem.3", "stem.4")):
         maps = writer.node("Relu", _normalised(writer, arrays, maps, convolution, norm))
     for block in BLOCKS:
         maps = _block(writer, arrays, maps, block)
-    pooled = writer.node("GlobalAveragePool", maps)
-    features = writer.node("Flatten", pooled, axis=1)
-    return writer.finish(features, channels=1, size=64, dimension=WIDTHS[-1])
+    features = _means(writer, maps)
+    if not labels:
+        return writer.finish(features, channels=1, size=64, dimension=WIDTHS[-1])
+    kernel, bias = arrays["classifier.weight"], arrays["classifier.bias"]
+    scores = _means(writer, writer.convolution(maps, kernel, bias, pads=(1, 1, 1, 1)))
+    both = writer.node("Concat", features, scores, axis=1)
+    return writer.finish(both, channels=1, size=64, dimension=WIDTHS[-1] + len(bias))
+
+
+def _means(writer: GraphWriter, maps: str) -> str:
+    return writer.node("Flatten", writer.node("GlobalAveragePool", maps), axis=1)
 
 
 def _block(writer: GraphWriter, arrays: Arrays, maps: str, block: int) -> str:

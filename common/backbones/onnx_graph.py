@@ -21,7 +21,8 @@ from common.errors import WorkError
 PIXELS: Final = "mien_crop"
 FEATURES: Final = "mien_features"
 _OPSET: Final = 13
-_AFTER_CLASSIFIER: Final = frozenset({"Add", "Cast", "Identity", "LogSoftmax", "Softmax"})
+_AFTER_LOGITS: Final = frozenset({"Cast", "Identity", "LogSoftmax", "Softmax"})
+_AFTER_CLASSIFIER: Final = _AFTER_LOGITS | {"Add"}
 
 
 def read_onnx(path: Path) -> onnx.ModelProto:
@@ -54,13 +55,46 @@ def feature_graph(model: onnx.ModelProto, *, dimension: int, size: int) -> onnx.
     Raises:
         WorkError: the graph is another.
     """
-    makers = {name: node for node in model.graph.node for name in node.output}
+    features = _classifier_input(model.graph, _makers(model.graph), dimension)
+    return _part(model, [features], dimension, size)
+
+
+def labelled_graph(
+    model: onnx.ModelProto, *, dimension: int, outputs: int, size: int
+) -> onnx.ModelProto:
+    """As `feature_graph`, with the last linear layer's `outputs` logits behind the features.
+
+    Returns:
+        A graph with input (1, 3, size, size) and output `FEATURES`, (1, dimension + outputs).
+
+    Raises:
+        WorkError: the graph is another.
+    """
+    makers = _makers(model.graph)
     features = _classifier_input(model.graph, makers, dimension)
+    scores = model.graph.output[0].name
+    while makers[scores].op_type in _AFTER_LOGITS:
+        scores = makers[scores].input[0]
+    return _part(model, [features, scores], dimension + outputs, size)
+
+
+def _makers(graph: onnx.GraphProto) -> dict[str, onnx.NodeProto]:
+    return {name: node for node in graph.node for name in node.output}
+
+
+def _part(
+    model: onnx.ModelProto, wanted: Sequence[str], dimension: int, size: int
+) -> onnx.ModelProto:
+    """The part of a graph from its images to the wanted tensors, side by side."""
     image = _fixed_input(model.graph, size)
-    wanted, names = _needed(makers, features), {features}
-    nodes = [node for node in model.graph.node if any(name in wanted for name in node.output)]
-    nodes.append(helper.make_node("Identity", [features], [FEATURES]))
-    names.update(name for node in nodes for name in node.input)
+    makers = _makers(model.graph)
+    needed = set[str]().union(*(_needed(makers, name) for name in wanted))
+    nodes = [node for node in model.graph.node if any(name in needed for name in node.output)]
+    if len(wanted) == 1:
+        nodes.append(helper.make_node("Identity", list(wanted), [FEATURES]))
+    else:
+        nodes.append(helper.make_node("Concat", list(wanted), [FEATURES], axis=1))
+    names = {name for node in nodes for name in node.input}
     kept = [tensor for tensor in model.graph.initializer if tensor.name in names]
     output = helper.make_tensor_value_info(FEATURES, TensorProto.FLOAT, [1, dimension])
     return _model(nodes, image, output, kept, like=model)

@@ -1,6 +1,7 @@
-"""Frames of a video file, one after the other, in bounded memory.
+"""Frames of a video, one after the other, in bounded memory.
 
-Only a handful of frames is alive at any time, however long the clip is.
+A video is a file, or a binary stream that may still be arriving (`common.video.source`).  Only a
+handful of frames is alive at any time, however long it is.
 
 What FFmpeg may open is limited to local files in the containers of `_CONTAINERS`: without that a
 text file can turn out to be a "video" (subtitles) and a playlist can make it open the network.
@@ -18,13 +19,11 @@ so before it looks at the file, so a few bytes that declare a huge picture never
 
 from __future__ import annotations
 
-import os
-import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import av
 import av.error
@@ -33,16 +32,16 @@ from av.video.reformatter import VideoReformatter
 
 from common.errors import UsageError
 from common.video import Image
+from common.video.containers import begins_like_video
 from common.video.faults import LONGEST_SIDE, MOST_PIXELS
 from common.video.faults import ClipError as ClipError
 from common.video.faults import Reason as Reason
 from common.video.picture import Converters, Picture
+from common.video.source import Readable, Source, readable
 
 T = TypeVar("T")
 
 _CONTAINERS: Final = "mov,matroska,avi"
-_HEAD_BYTES: Final = 12
-_RIFF_UNKNOWN: Final = 2**32 - 1
 _DECODER_OPTIONS: Final = {"max_pixels": str(MOST_PIXELS)}
 _ONLY_FILES: Final = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
 # Opening a file decodes a first frame where its container does not say all: the limit counts then.
@@ -56,12 +55,19 @@ av.logging.set_level(None)
 
 
 def frames(
-    path: Path, *, every: int = 1, max_frames: int | None = None, threads: int = 1
+    source: Source,
+    *,
+    name: str | Path | None = None,
+    every: int = 1,
+    max_frames: int | None = None,
+    threads: int = 1,
 ) -> Iterator[Image]:
-    """Decode `path`, upright (the rotation noted in the file is applied).
+    """Decode a video, upright (the rotation noted in the file is applied).
 
     Args:
-        path: an MP4, MOV, WebM, MKV or AVI file.
+        source: an MP4, MOV, WebM, MKV or AVI file, or a binary stream of one, see
+            `common.video.source`.
+        name: for sentences about it; by default the path.
         every: take frames 0, every, 2 * every, ...; at least 1.
         max_frames: stop after so many frames; at least 1, or None for all.
         threads: of the decoder, see `pictures`.
@@ -74,19 +80,25 @@ def frames(
         UsageError: `every`, `max_frames` or `threads` is below 1 (at once).
         ClipError: the file is unusable (from the iterator).
     """
-    source = pictures(path, every=every, max_frames=max_frames, threads=threads)
-    return (picture.image() for picture in source)
+    decoded = pictures(source, name=name, every=every, max_frames=max_frames, threads=threads)
+    return (picture.image() for picture in decoded)
 
 
 def pictures(
-    path: Path, *, every: int = 1, max_frames: int | None = None, threads: int = 1
+    source: Source,
+    *,
+    name: str | Path | None = None,
+    every: int = 1,
+    max_frames: int | None = None,
+    threads: int = 1,
 ) -> Iterator[Picture]:
     """The frames of `frames` before they are made RGB.
 
     A picture may be kept after the iterator has gone on.
 
     Args:
-        path: an MP4, MOV, WebM, MKV or AVI file.
+        source: an MP4, MOV, WebM, MKV or AVI file, or a binary stream of one.
+        name: for sentences about it; by default the path.
         every: take frames 0, every, 2 * every, ...; at least 1.
         max_frames: stop after so many frames; at least 1, or None for all.
         threads: of the decoder, at least 1.  Undamaged clips give the same pictures with any
@@ -99,7 +111,7 @@ def pictures(
     check_range(every, max_frames)
     if threads < 1:
         raise UsageError(f"threads is {threads}; give at least 1")
-    return _pictures(path, every, max_frames, threads)
+    return _pictures(source, name, every, max_frames, threads)
 
 
 def check_range(every: int, max_frames: int | None) -> None:
@@ -114,140 +126,45 @@ def check_range(every: int, max_frames: int | None) -> None:
         raise UsageError(f"max_frames is {max_frames}; give at least 1, or leave it out for all")
 
 
-def _pictures(path: Path, every: int, max_frames: int | None, threads: int) -> Iterator[Picture]:
-    head = _checked_head(path)
+def _pictures(
+    given: Source, name: str | Path | None, every: int, max_frames: int | None, threads: int
+) -> Iterator[Picture]:
+    source = readable(given, name)
     taken = 0
     convert = Converters(VideoReformatter(), VideoReformatter())
-    with _opened(path, head) as container:
-        stream = _video_stream(path, container, threads)
-        decoded = enumerate(_decoded(path, container, stream))
+    with _opened(source) as container:
+        stream = _video_stream(source, container, threads)
+        decoded = enumerate(_decoded(source, container, stream))
         stop = None if max_frames is None else every * (max_frames - 1) + 1
         for index, frame in islice(decoded, 0, stop, every):
             taken += 1
-            yield Picture(path, index, frame, convert)
+            yield Picture(source.name, index, frame, convert)
     if not taken:
-        raise ClipError(Reason.NO_FRAMES, path)
-
-
-def _checked_head(path: Path) -> bytes:
-    """The first bytes of what is at least a file that can be read."""
-    try:
-        if not path.exists():
-            raise ClipError(Reason.MISSING, path)
-        if not path.is_file():
-            raise ClipError(Reason.NOT_A_FILE, path)
-        with path.open("rb") as file:
-            head = file.read(_HEAD_BYTES)
-            is_cut = _is_cut(head, file)
-    except OSError as error:
-        raise ClipError(Reason.UNREADABLE, path) from error
-    if not head:
-        raise ClipError(Reason.EMPTY_FILE, path)
-    if is_cut:
-        raise ClipError(Reason.TRUNCATED, path)
-    return head
-
-
-def _is_cut(head: bytes, file: BinaryIO) -> bool:
-    """Whether the file ends before its container says, where FFmpeg might not notice."""
-    if _begins_like_mp4(head):
-        return _ends_inside_index(file)
-    if _begins_like_matroska(head):
-        return _ends_inside_segment(file)
-    return _begins_like_avi(head) and _ends_inside_riff(head, file)
-
-
-def _ends_inside_riff(head: bytes, file: BinaryIO) -> bool:
-    size = int.from_bytes(head[4:8], "little")
-    return size < _RIFF_UNKNOWN and 8 + size > file.seek(0, os.SEEK_END)
-
-
-def _ends_inside_index(file: BinaryIO) -> bool:
-    """Whether an MP4 file ends inside its "moov" box (ISO/IEC 14496-12, 4.2 and 8.2.1).
-
-    FFmpeg opens such a file and then finds anything from no stream to all frames.
-    """
-    length = file.seek(0, os.SEEK_END)
-    start = 0
-    while start + 8 <= length:
-        file.seek(start)
-        size, kind = struct.unpack(">I4s", file.read(8))
-        if size == 1:  # a 64-bit size follows
-            size = int.from_bytes(file.read(8), "big")
-        if kind == b"moov":
-            return bool(start + size > length)
-        if size < 8:  # 0: reaches to the end of the file
-            return False
-        start += size
-    return False
-
-
-def _ends_inside_segment(file: BinaryIO) -> bool:
-    """Whether a Matroska file ends before its "Segment" element does (RFC 8794, 4 to 6; RFC 9559).
-
-    FFmpeg takes the frames that are left for all there are.  A recorder that was not stopped
-    properly, or that could not go back, leaves the length open: then nothing is promised.
-    """
-    length = file.seek(0, os.SEEK_END)
-    file.seek(4)
-    header = _ebml_size(file)
-    if header is None:
-        return False
-    file.seek(header, os.SEEK_CUR)
-    is_segment = file.read(4) == b"\x18\x53\x80\x67"
-    size = _ebml_size(file) if is_segment else None
-    return size is not None and file.tell() + size > length
-
-
-def _ebml_size(file: BinaryIO) -> int | None:
-    """A variable-size integer (RFC 8794, 4); None where it says "unknown" or the file ends."""
-    first = file.read(1)
-    octets = 9 - first[0].bit_length() if first and first[0] else 9
-    rest = file.read(octets - 1)
-    if octets > 8 or len(rest) < octets - 1:
-        return None
-    bits = 7 * octets
-    value = int.from_bytes(first + rest, "big") & ((1 << bits) - 1)
-    return None if value == (1 << bits) - 1 else value
+        raise ClipError(Reason.NO_FRAMES, source.name)
 
 
 @contextmanager
-def _opened(path: Path, head: bytes) -> Iterator[Any]:
+def _opened(source: Readable) -> Iterator[Any]:
     try:
-        # An absolute path cannot be mistaken for a URL or an FFmpeg protocol.
-        container = av.open(str(path.absolute()), options=_OPTIONS)
+        container = source.open(_OPTIONS)
     except (av.error.FFmpegError, ValueError) as error:
-        reason = Reason.TRUNCATED if _begins_like_video(head) else Reason.NOT_A_VIDEO
-        raise ClipError(reason, path) from error
+        reason = Reason.TRUNCATED if begins_like_video(source.head) else Reason.NOT_A_VIDEO
+        raise ClipError(reason, source.name) from error
+    except OSError as error:
+        raise ClipError(Reason.UNREADABLE, source.name) from error
     with container:
         yield container
 
 
-def _begins_like_video(head: bytes) -> bool:
-    return _begins_like_mp4(head) or _begins_like_matroska(head) or _begins_like_avi(head)
-
-
-def _begins_like_avi(head: bytes) -> bool:
-    return head[:4] == b"RIFF" and head[8:12] == b"AVI "
-
-
-def _begins_like_matroska(head: bytes) -> bool:
-    return head[:4] == b"\x1a\x45\xdf\xa3"
-
-
-def _begins_like_mp4(head: bytes) -> bool:
-    return head[4:8] == b"ftyp"
-
-
-def _video_stream(path: Path, container: Any, threads: int) -> Any:
+def _video_stream(source: Readable, container: Any, threads: int) -> Any:
     stream = _first_video(container)
     if stream is None:
-        raise ClipError(Reason.NO_VIDEO_STREAM, path)
+        raise ClipError(Reason.NO_VIDEO_STREAM, source.name)
     context = stream.codec_context
     if context is None:
-        raise ClipError(Reason.UNDECODABLE, path)
+        raise ClipError(Reason.UNDECODABLE, source.name)
     if _too_large(context):
-        raise ClipError(Reason.TOO_LARGE, path)
+        raise ClipError(Reason.TOO_LARGE, source.name)
     context.options = _DECODER_OPTIONS
     # One by default: worker processes share the cores, and a damaged stream decodes the same each
     # time.
@@ -267,29 +184,33 @@ def _too_large(sized: Any) -> bool:
     return bool(max(width, height) > LONGEST_SIDE or width * height > MOST_PIXELS)
 
 
-def _decoded(path: Path, container: Any, stream: Any) -> Iterator[Any]:
+def _decoded(source: Readable, container: Any, stream: Any) -> Iterator[Any]:
     packets = 0
     try:
         for packet in container.demux(stream):
             if packet.is_corrupt:
-                raise ClipError(Reason.TRUNCATED, path)
+                raise ClipError(Reason.TRUNCATED, source.name)
             packets += bool(packet.size)
             for frame in packet.decode():
                 if _too_large(frame):
-                    raise ClipError(Reason.TOO_LARGE, path)
+                    raise ClipError(Reason.TOO_LARGE, source.name)
                 yield frame
     except (av.error.FFmpegError, ValueError) as error:
-        reason = Reason.TOO_LARGE if _declared_too_large(path) else Reason.TRUNCATED
-        raise ClipError(reason, path) from error
-    promised = _promised_packets(container, stream)
-    if packets < promised and _stored_packets(path) < promised:
-        raise ClipError(Reason.TRUNCATED, path)
+        reason = Reason.TOO_LARGE if _declared_too_large(source) else Reason.TRUNCATED
+        raise ClipError(reason, source.name) from error
+    except OSError as error:
+        raise ClipError(Reason.UNREADABLE, source.name) from error
+    if source.fell_short():
+        raise ClipError(Reason.TRUNCATED, source.name)
+    promised = _promised_packets(container, stream) if source.reopens else 0
+    if packets < promised and _stored_packets(source) < promised:
+        raise ClipError(Reason.TRUNCATED, source.name)
 
 
-def _declared_too_large(path: Path) -> bool:
+def _declared_too_large(source: Readable) -> bool:
     """Whether the container says so; a decoder that refused a size does not tell it."""
     try:
-        with av.open(str(path.absolute()), options=_PROBE_OPTIONS) as container:
+        with source.again(_PROBE_OPTIONS) as container:
             stream = _first_video(container)
             context = stream.codec_context if stream else None
             return context is not None and _too_large(context)
@@ -302,14 +223,14 @@ def _promised_packets(container: Any, stream: Any) -> int:
     return int(stream.frames) if "mp4" in container.format.name else 0
 
 
-def _stored_packets(path: Path) -> int:
+def _stored_packets(source: Readable) -> int:
     """Packets of an MP4's video that are there, shown or not; none is decoded.
 
     A trimmed file promises all that it stores, and its edit list (ISO/IEC 14496-12, 8.6.6) hides
     some of that.
     """
     try:
-        with av.open(str(path.absolute()), options=_STORED_OPTIONS) as container:
+        with source.again(_STORED_OPTIONS) as container:
             stream = _first_video(container)
             packets = container.demux(stream) if stream else ()
             return sum(bool(packet.size) and not packet.is_corrupt for packet in packets)

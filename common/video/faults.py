@@ -26,6 +26,7 @@ class Reason(StrEnum):
     TRUNCATED = "truncated"
     UNDECODABLE = "undecodable"
     TOO_LARGE = "too_large"
+    TOO_MUCH = "too_much"
     NO_FRAMES = "no_frames"
     NO_FACE = "no_face"
 
@@ -47,6 +48,10 @@ _SENTENCES: Final = {
     Reason.TOO_LARGE: (
         f"the pictures are larger than {LONGEST_SIDE} pixels on a side or "
         f"{MOST_PIXELS // 1_000_000} megapixels; reduce the video first"
+    ),
+    Reason.TOO_MUCH: (
+        "the recording is too long to be taken in before it is read, as its format asks for; "
+        "give it as a file, or record WebM"
     ),
     Reason.NO_FRAMES: "the video has no frame; record it again",
     Reason.NO_FACE: "no face was found in any frame; show the face from the front in good light",

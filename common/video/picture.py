@@ -24,11 +24,11 @@ class Picture:
         index: number of the frame in the file, from 0.
     """
 
-    __slots__ = ("_convert", "_frame", "_path", "_turns", "index")
+    __slots__ = ("_convert", "_frame", "_name", "_turns", "index")
 
-    def __init__(self, path: Path, index: int, frame: Any, convert: Converters) -> None:
+    def __init__(self, name: str | Path, index: int, frame: Any, convert: Converters) -> None:
         self.index = index
-        self._path = path
+        self._name = name
         self._frame = frame
         self._convert = convert
         self._turns = round(frame.rotation / 90) % 4  # anticlockwise, as np.rot90 counts
@@ -82,7 +82,7 @@ class Picture:
             made = converter.reformat(self._frame, format="rgb24", threads=1, **size)
             image = made.to_ndarray()
         except (av.error.FFmpegError, ValueError) as error:
-            raise ClipError(Reason.UNDECODABLE, self._path) from error
+            raise ClipError(Reason.UNDECODABLE, self._name) from error
         return np.ascontiguousarray(np.rot90(image, self._turns))
 
 

@@ -28,10 +28,11 @@ def encode(
     rate: int = 25,
     times: Sequence[int] = (),
     options: dict[str, str] | None = None,
+    container_options: dict[str, str] | None = None,
 ) -> Path:
     """Write RGB frames of one size; `times` in frames where they are not evenly spaced."""
     height, width = images[0].shape[:2]
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", options=container_options or {}) as container:
         stream = container.add_stream(codec, rate=rate, options=options or {})
         stream.width, stream.height, stream.pix_fmt = width, height, pixels
         for index, image in enumerate(images):
