@@ -13,6 +13,13 @@ def command(
     out: Annotated[str, typer.Option(help="Folder for results.json and report.html.")] = "out/demo",
     actors: Annotated[int, typer.Option(help="Synthetic actors, each one Flower client.")] = 8,
     seed: Annotated[int, typer.Option(help="Of every random choice.")] = 0,
+    identify: Annotated[
+        bool,
+        typer.Option(
+            "--identify",
+            help="Also let the device find out whose clip it is, by the face; takes twice as long.",
+        ),
+    ] = False,
 ) -> None:
     """Draw synthetic actors, run the whole simulation on their videos, and write a report.
 
@@ -26,7 +33,7 @@ def command(
     from cli.tables import print_results
     from simulations.settings import parse_settings
 
-    settings = parse_settings({"out": out, "actors": actors, "seed": seed})
+    settings = parse_settings({"out": out, "actors": actors, "seed": seed, "identify": identify})
     results = run(settings, engine="grid", workers=os.cpu_count() or 1)
     folder = Path(out)
     print_results(results, folder)

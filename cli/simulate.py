@@ -32,7 +32,10 @@ clips of that user.
 
 `--features` takes a CSV table, one row per clip, with a `clip` column of RAVDESS names, or with
 `clip`, `user` and `expression` columns; all other columns are features. `--data` takes a folder of
-RAVDESS videos as downloaded. With neither, synthetic actors are drawn, and all figures say so."""
+RAVDESS videos as downloaded. With neither, synthetic actors are drawn, and all figures say so.
+
+With videos, `--identify` also tests devices that several users share, where the face decides whose
+personal head reads a clip. `--save-head` writes a universal head of all users for a real device."""
 
 
 def command(**options: Any) -> None:
@@ -57,6 +60,10 @@ def run(settings: SimulationSettings, *, engine: str, workers: int) -> dict[str,
     """
     if settings.out:
         check_writable(Path(settings.out))
+    if settings.save_head:
+        from simulations.everyone import check_head_file
+
+        check_head_file(Path(settings.save_head))
     if engine not in ENGINES:
         raise UsageError(f"engine is {engine!r}, expected one of {', '.join(ENGINES)}")
     if engine == "cohort" and settings.record:
@@ -106,7 +113,7 @@ def _ray(settings: SimulationSettings, workers: int, watch: Watcher) -> dict[str
     source = load_source(settings, workers=workers, watch=watch)
     paths = {
         name: getattr(settings, name)
-        for name in ("features", "data", "out", "record", "state_root")
+        for name in ("features", "data", "out", "save_head", "record", "state_root")
     }
     absolute = {name: str(Path(path).resolve()) if path else "" for name, path in paths.items()}
     with tempfile.TemporaryDirectory(prefix="mien-ray-") as scratch:
@@ -132,7 +139,7 @@ def _signature() -> inspect.Signature:
     parameters = []
     for name, field in SimulationSettings.model_fields.items():
         about = typer.Option(f"--{name.replace('_', '-')}", help=f"{field.description}.")
-        kind = field.annotation if field.annotation in (int, float) else str
+        kind = field.annotation if field.annotation in (int, float, bool) else str
         parameters.append(_parameter(name, Annotated[kind, about], field.default))
     own = {
         "workers": (

@@ -12,6 +12,7 @@ from rich.table import Table
 from cli.console import output
 
 COLUMNS = ("head", "clips", "acc.", "95 % interval", "UAR", "worst", "median", "best")
+LOOP_COLUMNS = ("clips", "right", "unknown", "another", "strangers", "user given", "identified")
 
 
 def print_results(results: Mapping[str, Any], folder: Path | None) -> None:
@@ -24,6 +25,8 @@ def print_results(results: Mapping[str, Any], folder: Path | None) -> None:
         markup=False,
     )
     output.print(accuracy_table(results))
+    if results.get("identification"):
+        output.print(identification_table(results))
     for line in notes(results, folder):
         output.print(line, highlight=False, markup=False, soft_wrap=True)
 
@@ -48,6 +51,21 @@ def accuracy_table(results: Mapping[str, Any]) -> Table:
     for key, title in (("local_only", "own clips alone"), ("personal", "personal")):
         for index, count in enumerate(results["accuracy"]["own_clips"]):
             table.add_row(title, str(count), *_cells(results, key, index))
+    return table
+
+
+def identification_table(results: Mapping[str, Any]) -> Table:
+    """Whom clips were taken for, and what it cost, by number of own clips; 80 columns wide."""
+    from simulations.report.identification import loop_rows
+
+    kind = "SYNTHETIC: " if results["synthetic"] else ""
+    table = Table(title=f"{kind}Identification in the loop, in %", box=SIMPLE_HEAD, pad_edge=False)
+    for name in LOOP_COLUMNS:
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in loop_rows(results):
+        shares = (row.right, row.unknown, row.another, row.strangers, row.given, row.identified)
+        cells = ("-" if share is None else _percent(share) for share in shares)
+        table.add_row(str(row.own_clips), *cells)
     return table
 
 
@@ -80,6 +98,19 @@ def _transmitted(results: Mapping[str, Any]) -> str:
     )
 
 
+def _identified(results: Mapping[str, Any]) -> list[str]:
+    from simulations.report.identification import device_words
+
+    found = results.get("identification")
+    if not found:
+        return []
+    return [
+        f"Identification by {found['network']} on {device_words(results)}: clips taken for their "
+        "own user, for nobody, for another; strangers: taken for somebody though not enrolled. "
+        "Then personal heads' accuracy with the user given, and with the user identified."
+    ]
+
+
 def notes(results: Mapping[str, Any], folder: Path | None) -> list[str]:
     """What a reader of the table should also know."""
     own = results["accuracy"]["own_clips"]
@@ -95,6 +126,7 @@ def notes(results: Mapping[str, Any], folder: Path | None) -> list[str]:
         "User statistics from clips that are 80 % neutral or calm: universal "
         f"{_percent(stream['universal'])}, without normalisation "
         f"{_percent(stream['universal_raw'])}.",
+        *_identified(results),
         _transmitted(results),
     ]
     if results["left_out"]:

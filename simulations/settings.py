@@ -9,7 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from pydantic_core import PydanticCustomError
 
 from common.errors import UsageError
+from common.identity.records import DLIB_RESNET, RECORDS
 from common.strategies import CLIENTS_EXPECTED, STRATEGIES
+
+WITH_THRESHOLD = tuple(name for name, record in RECORDS.items() if record.threshold is not None)
+"""Identity networks that tell a stranger without being calibrated first."""
 
 
 def _kebab(name: str) -> str:
@@ -33,6 +37,20 @@ class SimulationSettings(BaseModel):
         "such as mien extract writes",
     )
     data: str = Field("", description="folder or .zip of RAVDESS videos, as downloaded")
+    identify: bool = Field(
+        False,
+        description="test personal heads also where the device must find out whose clip it is, by "
+        "the face (videos only)",
+    )
+    identity: str = Field(
+        DLIB_RESNET.id,
+        description="identity network, by its id: " + ", ".join(WITH_THRESHOLD),
+    )
+    users_per_device: int = Field(
+        0,
+        ge=0,
+        description="users who share a device, where they are identified; 0 all of them: hardest",
+    )
     protocol: Literal["by-take", "folds"] = Field(
         "by-take",
         description="which clips test which head: by-take or folds (RAVDESS's published five)",
@@ -114,10 +132,21 @@ class SimulationSettings(BaseModel):
     timeout: float = Field(600.0, gt=0, description="seconds to wait for devices and their replies")
     poll: float = Field(0.02, gt=0, description="seconds between looks for replies")
     out: str = Field("", description="folder for results.json and report.html")
+    save_head: str = Field(
+        "",
+        description="file for a universal head of all users, federated beside the tested ones",
+    )
     record: str = Field("", description="folder for every reply as the server got it, in bytes")
     state_root: str = Field(
         "", description="folder of the simulated devices; empty is a temporary or default one"
     )
+
+    @field_validator("identity")
+    @classmethod
+    def _tells_strangers(cls, value: str) -> str:
+        if value not in WITH_THRESHOLD:
+            raise PydanticCustomError("identity", f"expected one of {', '.join(WITH_THRESHOLD)}")
+        return value
 
     @field_validator("proximal_mu")
     @classmethod

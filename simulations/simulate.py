@@ -28,11 +28,19 @@ from common.clips import ClipSet
 from common.errors import UsageError
 from common.files import private_folder
 from common.heads.specification import WIDEST_SCATTER, HeadSpecification
+from common.heads.training import (
+    ATTENTION_EPOCHS,
+    ATTENTION_RATE,
+    LOGISTIC_EPOCHS,
+    LOGISTIC_RATE,
+)
 from common.heads.universal import UniversalHead, statistics_of
 from common.paths import simulated_device, simulation_folder
 from common.settings import FederationPlan
 from server.run import ServerPlan, load_plan
 from simulations.devices import create_devices
+from simulations.everyone import EVERYONE, choose_with_everyone, export_head, untested
+from simulations.identification.measure import measure_identification
 from simulations.pooled import pooled_head
 from simulations.protocols import Protocol as SplitProtocol
 from simulations.protocols import make_protocol
@@ -42,9 +50,6 @@ from simulations.settings import SimulationSettings
 from simulations.sources import Source
 from simulations.watching import Watcher
 
-LOGISTIC_RATE, LOGISTIC_EPOCHS = 20.0, 1
-"""One full-batch step a round has the pooled optimum as its fixed point: devices can't drift."""
-ATTENTION_RATE, ATTENTION_EPOCHS = 0.02, 5
 WITHOUT_MESSAGES = "cohort"
 """The engine that trains without messages: nothing is transmitted, no gate and no ledger work."""
 LOCK_FILE = "mien-simulation.lock"
@@ -80,14 +85,7 @@ def prepare(settings: SimulationSettings, source: Source, root: Path, watch: Wat
         scatter=settings.metric == "scatter" and clips.dimension <= WIDEST_SCATTER,
     )
     _check_training_clips(clips, protocol)
-    choices = choose(
-        specification,
-        clips,
-        protocol,
-        l2=settings.l2,
-        seed=settings.seed,
-        progress=lambda done, total: watch("settings chosen on training users", done, total),
-    )
+    choices = _choices(settings, specification, clips, protocol, watch)
     own_clips = powers_of_two(most_own_clips(clips, protocol))
     users = create_devices(
         root,
@@ -99,11 +97,31 @@ def prepare(settings: SimulationSettings, source: Source, root: Path, watch: Wat
         own_clips=own_clips,
         draws=settings.draws,
     )
-    plans = tuple(_plan(settings, name, choice) for name, choice in choices.items())
+    plans = tuple(untested(_plan(settings, name, choice)) for name, choice in choices.items())
     ServerPlan(specification, plans, len(users)).save(root / "plan.json")
     return Prepared(
         settings, source, protocol, specification, choices, own_clips, tuple(users), root
     )
+
+
+def _choices(
+    settings: SimulationSettings,
+    specification: HeadSpecification,
+    clips: ClipSet,
+    protocol: SplitProtocol,
+    watch: Watcher,
+) -> dict[str, Choice]:
+    def chosen(federations: SplitProtocol) -> dict[str, Choice]:
+        return choose(
+            specification,
+            clips,
+            federations,
+            l2=settings.l2,
+            seed=settings.seed,
+            progress=lambda done, total: watch("settings chosen on training users", done, total),
+        )
+
+    return choose_with_everyone(protocol, chosen) if settings.save_head else chosen(protocol)
 
 
 def _check_training_clips(clips: ClipSet, protocol: SplitProtocol) -> None:
@@ -186,6 +204,9 @@ def finish(
             for record in folder.load_evaluation(federation):
                 by_user[user].append({**record, "pooled": _test_pooled(pooled, folder, record)})
         watch("pooled ceiling", done, len(federations))
+    identification = measure_identification(prepared, by_user, watch)
+    if prepared.settings.save_head:
+        export_head(Path(prepared.settings.save_head), prepared.root, _about(prepared))
     plans = load_plan(prepared.root / "plan.json").federations
     rounds = json.loads((prepared.root / "server" / "rounds.json").read_text(encoding="utf-8"))
     return {
@@ -203,6 +224,7 @@ def finish(
         "clients": len(prepared.users),
         "rounds": prepared.settings.rounds,
         **summarise(by_user, prepared.own_clips, seed=prepared.settings.seed),
+        **identification,
         "chosen_on_training_users": len(prepared.protocol.held_out) >= FEWEST_FOLDS,
         "chosen": {
             name: {"l2": c.l2, "strength": c.strength, "scale": c.scale}
@@ -214,6 +236,24 @@ def finish(
         "skipped": dict(prepared.source.skipped),
         "predictions": by_user,
         "seconds": round(time.monotonic() - started, 1),
+    }
+
+
+def _about(prepared: Prepared) -> dict[str, Any]:
+    """What a device should know of the head that all users took part in."""
+    choice, source = prepared.choices[EVERYONE], prepared.source
+    return {
+        "source": source.description,
+        "synthetic": source.synthetic,
+        "users": len(prepared.users),
+        "clips": len(source.clips),
+        "rounds": prepared.settings.rounds,
+        "strategy": prepared.settings.strategy,
+        "seed": prepared.settings.seed,
+        "l2": choice.l2,
+        "evidence": list(choice.evidence),
+        "commit": code_version(),
+        "versions": _versions(),
     }
 
 
@@ -302,10 +342,14 @@ def command_line(settings: SimulationSettings, *, engine: str = "grid") -> str:
     changed = settings.model_dump(exclude_defaults=True, by_alias=True)
     for key in ("state-root", "out", "record"):
         changed.pop(key, None)
-    options = [word for key, value in changed.items() for word in (f"--{key}", str(value))]
+    options = [word for key, value in changed.items() for word in _option(key, value)]
     if engine == WITHOUT_MESSAGES:
         options += ["--engine", engine]
     return shlex.join(["mien", "simulate", *options])
+
+
+def _option(key: str, value: object) -> tuple[str, ...]:
+    return (f"--{key}",) if value is True else (f"--{key}", str(value))
 
 
 def code_version() -> str | None:

@@ -13,6 +13,7 @@ from common.paths import cache_folder
 from common.ravdess import ClipName, Take
 from simulations.actors.manifest import MANIFEST, RENDERER_VERSION
 from simulations.actors.writer import write_actors
+from simulations.data.embeddings import FaceEmbeddings, embed_clips, only
 from simulations.data.features import extract_clips
 from simulations.data.ravdess_tree import FoundClip, RavdessTree, find_clips
 from simulations.data.table import read_table
@@ -33,6 +34,7 @@ class Source:
         synthetic: whether the faces were drawn, not filmed.
         left_out: (clip, reason) of clips that could have been used.
         skipped: number of files that are no clips, by kind.
+        faces: embeddings of the clips, where users are to be identified.
     """
 
     clips: ClipSet
@@ -42,6 +44,7 @@ class Source:
     synthetic: bool
     left_out: tuple[tuple[str, str], ...]
     skipped: Mapping[str, int]
+    faces: FaceEmbeddings | None = None
 
 
 def load_source(settings: SimulationSettings, *, workers: int, watch: Watcher) -> Source:
@@ -53,12 +56,14 @@ def load_source(settings: SimulationSettings, *, workers: int, watch: Watcher) -
     """
     if settings.features and settings.data:
         raise UsageError("both --features and --data are given; give one of them")
+    if settings.features and settings.identify:
+        raise UsageError("identify needs faces, and a table of features has none; give --data")
     if settings.features:
         return load_table_source(Path(settings.features))
-    if settings.data:
-        return load_video_source(Path(settings.data), workers=workers, watch=watch)
-    folder = synthetic_actors(settings, workers=workers, watch=watch)
-    return load_video_source(folder, workers=workers, watch=watch)
+    folder = Path(settings.data) if settings.data else None
+    folder = folder or synthetic_actors(settings, workers=workers, watch=watch)
+    identity = settings.identity if settings.identify else None
+    return load_video_source(folder, workers=workers, watch=watch, identity=identity)
 
 
 def load_table_source(path: Path) -> Source:
@@ -74,8 +79,12 @@ def load_table_source(path: Path) -> Source:
     return Source(clips, names, table.features, path.name, False, left_out, {})
 
 
-def load_video_source(root: Path, *, workers: int, watch: Watcher) -> Source:
+def load_video_source(
+    root: Path, *, workers: int, watch: Watcher, identity: str | None = None
+) -> Source:
     """Clip features of a RAVDESS tree, extracted or taken from the cache.
+
+    With an identity network's id, embeddings of the clips' faces too.
 
     A folder that Mien drew itself says so in its manifest, and then so does the source.
 
@@ -97,6 +106,15 @@ def load_video_source(root: Path, *, workers: int, watch: Watcher) -> Source:
         table.features,
     )
     _check_variety(root, clips)
+    faces = None
+    if identity is not None:
+        faces = embed_clips(
+            only(tree, clips.names),
+            identity=identity,
+            cache=cache_folder() / "features",
+            workers=workers,
+            progress=lambda done, total: watch("face embeddings", done, total),
+        )
     synthetic = _is_synthetic(root, tree)
     return Source(
         clips,
@@ -106,6 +124,7 @@ def load_video_source(root: Path, *, workers: int, watch: Watcher) -> Source:
         synthetic,
         tuple((left.clip, f"{left.reason}: {left.detail}") for left in table.left_out) + twins,
         {"audio only": tree.audio_only, "other files": tree.ignored},
+        faces,
     )
 
 

@@ -22,6 +22,9 @@ from common.heads.kinds import Parameters, logits
 
 Loss = Callable[[Parameters], Tensor]
 
+LOGISTIC_RATE, LOGISTIC_EPOCHS = 20.0, 1
+"""One full-batch step a round has the pooled optimum as its fixed point: devices can't drift."""
+ATTENTION_RATE, ATTENTION_EPOCHS = 0.02, 5
 BIAS_SHARE = 0.1
 MAX_HALVINGS = 20
 

@@ -24,12 +24,12 @@ from client.store import DeviceFolder, DeviceSettings
 from common.clips import ClipSet
 from common.files import private_folder, write_atomically
 from common.heads.specification import HeadSpecification
+from common.heads.training import LOGISTIC_EPOCHS, LOGISTIC_RATE
 from common.paths import simulated_device
 from common.randomness import generator
 from common.settings import FederationPlan
 from server.federation import run_federation
 from server.run import ServerPlan
-from simulations.simulate import LOGISTIC_EPOCHS, LOGISTIC_RATE
 from simulations.watching import unwatched
 
 CLIPS = 8

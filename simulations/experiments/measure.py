@@ -24,6 +24,12 @@ from common.clips import ClipSet
 from common.heads.batch import ClipBatch
 from common.heads.kinds import pools_first
 from common.heads.specification import WIDEST_SCATTER, HeadSpecification
+from common.heads.training import (
+    ATTENTION_EPOCHS,
+    ATTENTION_RATE,
+    LOGISTIC_EPOCHS,
+    LOGISTIC_RATE,
+)
 from common.heads.universal import Inputs, UniversalHead
 from common.ravdess import ClipName, Take
 from common.settings import FederationPlan
@@ -42,13 +48,7 @@ from simulations.protocols import (
     twinned,
 )
 from simulations.selection import Choice, choose
-from simulations.simulate import (
-    ATTENTION_EPOCHS,
-    ATTENTION_RATE,
-    LOGISTIC_EPOCHS,
-    LOGISTIC_RATE,
-    most_own_clips,
-)
+from simulations.simulate import most_own_clips
 
 Record = dict[str, Any]
 Progress = Callable[[float], None]

@@ -13,6 +13,7 @@ from common.expressions import EXPRESSIONS
 from common.files import write_atomically
 from simulations.report import facts
 from simulations.report.confusion import count_text, personal_confusion, universal_confusion
+from simulations.report.identification import device_words, loop_rows
 from simulations.report.pictures import (
     accuracy_picture,
     confusion_picture,
@@ -105,6 +106,8 @@ def _context(results: Mapping[str, Any]) -> dict[str, Any]:
         "rows": rows,
         "last": facts.last_rows(rows),
         "users": users,
+        "in_the_loop": loop_rows(results),
+        "devices": device_words,
         "chance": facts.CHANCE,
         "difference": facts.difference,
         "expressions": EXPRESSIONS,

@@ -125,6 +125,29 @@ TEMPLATE: Final = r"""{% set own = results.accuracy.own_clips[-1] %}
 </details>
 </section>
 
+{% if in_the_loop %}
+<section aria-labelledby="identified">
+<h2 id="identified">When the device must find out whose clip it is</h2>
+<p>Everywhere else on this page a device is told whose clip it sees. Here the face decides, on {{ devices(results) }}. A user is enrolled with the faces of the own clips that also make the personal head. A clip that is taken for another user is read by that user's personal head; a clip that is nobody's, by the universal head without anything known of the user.</p>
+<p>Whose a clip is: <span class="wrap">{{ results.identification.rule | visible }}</span>. Network <code>{{ results.identification.network | visible }}</code>, threshold {{ results.identification.threshold }} ({{ results.identification.threshold_source | visible }}).</p>
+{% if results.synthetic %}
+<p>{{ mark() }}Drawn faces resemble each other more, and change less, than people's do: these figures show that the parts work together, not how well people are told apart.</p>
+{% endif %}
+{% call scroll("Identification in the loop") %}
+<table>
+<caption>{{ mark() }}Identification in the loop, in %, mean over users; {{ results.identification.faces_per_clip }} faces looked at per clip</caption>
+<thead><tr><th scope="col" class="left">own clips</th><th scope="col">taken rightly</th><th scope="col">for nobody</th><th scope="col">for another</th><th scope="col">strangers taken for a user</th><th scope="col">personal, user given</th><th scope="col">personal, user identified</th><th scope="col">95&nbsp;% interval</th></tr></thead>
+<tbody>
+{% for row in in_the_loop %}
+<tr><th scope="row">{{ row.own_clips }}</th><td>{{ row.right | percent }}</td><td>{{ row.unknown | percent }}</td><td>{{ row.another | percent }}</td><td>{% if row.strangers is none %}–{% else %}{{ row.strangers | percent }}{% endif %}</td><td>{{ row.given | percent }}</td><td>{{ row.identified | percent }}</td><td>{{ row.low | percent }} to {{ row.high | percent }}</td></tr>
+{% endfor %}
+</tbody>
+</table>
+{% endcall %}
+<p>Strangers: the same clips where their own user is not enrolled on the device.{% if results.identification.test_clips_without_face %} In {{ results.identification.test_clips_without_face }} test clip{{ "" if results.identification.test_clips_without_face == 1 else "s" }} no face was found in the frames looked at; these are nobody's.{% endif %}{% if results.identification.mistakes %} Most often mistaken at {{ own }} own {{ clip_word }}:{% for mistake in results.identification.mistakes[:3] %} {{ mistake.user | visible }} for {{ mistake.taken_for | visible }} ({{ mistake.share | percent }}&nbsp;% of clips){{ "," if not loop.last else "." }}{% endfor %}{% endif %}</p>
+</section>
+
+{% endif %}
 <section aria-labelledby="confusions">
 <h2 id="confusions">What is taken for what</h2>
 <p>Each row is an expression that was shown, each column one that the head chose. Large numbers are percent of the row, small ones clips; the diagonal is right. Clips of all users count alike here, so the share on the diagonal can differ from the mean over users.</p>

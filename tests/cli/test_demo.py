@@ -37,6 +37,14 @@ def test_a_demo_names_no_data_and_says_synthetic(
     assert str(out / "report.html") in done.out
 
 
+def test_a_demo_can_identify_its_actors(
+    mien: Command, runs: list[SimulationSettings], tmp_path: Path
+) -> None:
+    done = mien("demo", "--out", str(tmp_path), "--identify")
+    assert done.code == 0, done.err
+    assert runs == [SimulationSettings(out=str(tmp_path), identify=True)]
+
+
 def test_too_few_actors(mien: Command, runs: list[SimulationSettings]) -> None:
     done = mien("demo", "--actors", "1")
     assert (done.code, runs) == (2, [])

@@ -259,7 +259,7 @@ def test_the_real_table_by_take() -> None:
     assert found["clients"] == 24
     assert accuracy["own_clips"] == [1, 2, 4]
     assert accuracy["universal"] >= 0.72
-    for reached, least in zip(accuracy["personal"], (0.80, 0.83, 0.90), strict=True):
+    for reached, least in zip(accuracy["personal"], (0.80, 0.85, 0.905), strict=True):
         assert reached >= least
     assert abs(accuracy["universal"] - accuracy["pooled"]) <= 0.005
     others = zip(accuracy["local_only"], accuracy["fine_tune"], strict=True)
@@ -267,7 +267,9 @@ def test_the_real_table_by_take() -> None:
         assert personal >= max(accuracy["universal"], *other) - 0.005
     spread = found["spread"]
     assert min(spread["personal"]["worst"]) > spread["universal"]["worst"]
-    assert found["users_harmed"][-1] <= 1
+    # With 30 test clips each, chance alone puts about 5 of 24 users below at 1 own clip.
+    for harmed, most in zip(found["users_harmed"], (6, 2, 0), strict=True):
+        assert harmed <= most
     stream = found["resting_stream"]
     assert stream["universal"] >= stream["universal_raw"] - 0.01
 
