@@ -15,7 +15,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import typer
 
-from cli import bench, demo, experiment, extract, simulate, weights
+from cli import bench, demo, experiment, extract, server, simulate, weights
 from cli.console import exit_code_of, output
 
 app = typer.Typer(
@@ -37,6 +37,7 @@ app.command("extract")(extract.command)
 app.add_typer(weights.app, name="weights")
 app.add_typer(experiment.app, name="experiment")
 app.add_typer(bench.app, name="bench")
+app.add_typer(server.app, name="server")
 
 
 def _version(wanted: bool) -> None:

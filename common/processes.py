@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from common.errors import WorkError
@@ -85,18 +85,33 @@ def last_words(log: Path) -> str:
 
 def end_session(process: subprocess.Popen[bytes], patience: float = STOP_SECONDS) -> None:
     """End a program and all that it started (they share its session), gently, then for sure."""
-    members = _session(process.pid)
+    end_sessions_of(process.pid, patience, reap=process.poll)
+    process.wait()
+
+
+def end_sessions_of(
+    leader: int, patience: float = STOP_SECONDS, *, reap: Callable[[], object] = lambda: None
+) -> None:
+    """End a session by its leader's id, which need not be this process's child."""
+    members = _session(leader)
     for end in (signal.SIGTERM, signal.SIGKILL):
         for member in members:
             _signal(member, end)
         deadline = time.monotonic() + patience
         while members and time.monotonic() < deadline:
             time.sleep(0.05)
-            process.poll()
-            members = _session(process.pid)
+            reap()
+            members = _session(leader)
         if not members:
-            break
-    process.wait()
+            return
+
+
+def command_line(pid: int) -> str:
+    """A running process's command line; empty where there is none."""
+    told = subprocess.run(
+        ["ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return told.stdout.strip()
 
 
 def _session(leader: int) -> list[int]:

@@ -25,10 +25,10 @@ class Replies:
         updates: valid updates.
         bytes: serialised size of the replies that carried them.
         empty: number of devices that had nothing to send.
-        failures: one reason per reply that failed, was refused or did not come.
+        failures: one reason per device that failed or did not answer.
         lost: number of replies that a simulation took away, see `server.sampling`.
         mean: in place of updates, from an engine that averages them by itself.
-        senders: in a deployment, the node of each update.
+        refused: one reason per reply that came and is not averaged.
         late: replies to requests before, which came after their deadline and were dropped.
     """
 
@@ -38,8 +38,13 @@ class Replies:
     failures: tuple[str, ...]
     lost: int = 0
     mean: WeightedMean | None = None
-    senders: tuple[int, ...] = ()
+    refused: tuple[str, ...] = ()
     late: int = 0
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """Reasons for everything that is missing."""
+        return (*self.refused, *self.failures)
 
     @property
     def devices(self) -> int:
@@ -97,10 +102,10 @@ def run_federation(
         state = _round(fleet, state, plan, HEAD_STAGE, on_round, strict)
     if plan.evaluate:
         replies = fleet.ask(Request(plan, EVALUATE, state.round, state.head))
-        if replies.failures:
+        if replies.faults:
             raise WorkError(
-                f"{len(replies.failures)} device(s) failed to test federation {plan.name}: "
-                f"{replies.failures[0]}"
+                f"{len(replies.faults)} device(s) failed to test federation {plan.name}: "
+                f"{replies.faults[0]}"
             )
     return state.head
 
@@ -114,10 +119,10 @@ def _round(
     strict: bool,
 ) -> ServerState:
     replies = fleet.ask(Request(plan, stage, state.round, state.head))
-    if strict and replies.failures:
-        raise WorkError(f"round {state.round} of {plan.name} failed: {replies.failures[0]}")
+    if strict and replies.faults:
+        raise WorkError(f"round {state.round} of {plan.name} failed: {replies.faults[0]}")
     if not replies.devices and not _may_be_empty(plan, stage, replies):
-        reason = replies.failures[0] if replies.failures else "all devices declined"
+        reason = replies.faults[0] if replies.faults else "all devices declined"
         raise WorkError(f"round {state.round} of {plan.name} brought no update: {reason}")
     shapes = state.head.specification.shapes(stage)
     on_round(
@@ -127,7 +132,7 @@ def _round(
             stage=stage,
             clients=replies.devices,
             bytes=replies.bytes,
-            failures=replies.failures,
+            failures=replies.faults,
             arrays=tuple(
                 {"name": name, "shape": list(shape), "dtype": DTYPE}
                 for name, shape in shapes.items()
@@ -143,4 +148,4 @@ def _round(
 def _may_be_empty(plan: FederationPlan, stage: str, replies: Replies) -> bool:
     """Whether a round without any update is chance, not a fault."""
     by_chance = plan.clients_per_round > 0 or replies.lost > 0
-    return stage == HEAD_STAGE and by_chance and not replies.failures
+    return stage == HEAD_STAGE and by_chance and not replies.faults

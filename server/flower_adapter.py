@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
@@ -13,9 +13,10 @@ from flwr.serverapp import Grid
 from common.errors import WorkError
 from common.files import write_atomically
 from common.messages import EVALUATE, Request
-from common.update import HeadUpdate
 from common.wire import ARRAYS, NPY_KIND, Expected, encode_array, read_update, wire_reply
+from server.defence import Arrival
 from server.federation import Replies
+from server.fleet.judge import Judge, Judgement
 from server.sampling import asked_devices, lost_devices
 
 
@@ -36,6 +37,8 @@ class FlowerFleet:
         timeout: seconds to wait for the first node, and for the replies to one request.
         poll: seconds between looks.
         quorum: nodes to wait for before a request is sent; in a deployment.
+        judge: decides on the replies in place of the form alone; in a deployment.
+        left_out: node ids, as text, that are not asked; looked at before every request.
         record: folder that every reply is written to as it came, in Flower's bytes; None keeps
             none.
     """
@@ -48,8 +51,12 @@ class FlowerFleet:
         timeout: float,
         poll: float,
         quorum: int = 1,
+        judge: Judge | None = None,
+        left_out: Callable[[], Collection[str]] = frozenset,
         record: Path | None = None,
     ) -> None:
+        self._judge = judge
+        self._left_out = left_out
         self._quorum = quorum
         self._unanswered: set[str] = set()
         self._record = record
@@ -72,21 +79,20 @@ class FlowerFleet:
             keep_replies(self._record, request, replies)
         missing = len(asked) - len(arrived)
         self._unanswered = set(ids) - {r.metadata.reply_to_message_id for r in arrived}
-        updates: list[HeadUpdate] = []
-        senders: list[int] = []
         failures = [f"{missing} device(s) did not answer in time"] if missing else []
-        size = empty = 0
-        for reply in replies:
-            if reply.has_error():
-                failures.append(f"a device failed (code {reply.error.code})")
-            elif not len(reply.content):
-                empty += 1
-            else:
-                size += _read(reply, request, updates, failures)
-                senders += [reply.metadata.src_node_id] * (len(updates) - len(senders))
+        failures += [f"a device failed (code {r.error.code})" for r in replies if r.has_error()]
+        answered = [reply for reply in replies if not reply.has_error()]
+        full = [_arrival(reply) for reply in answered if len(reply.content)]
+        judgement = (self._judge or _by_form)(request, full)
         lost = sum(_has_content(r) for r in arrived if r.metadata.reply_to_message_id in gone)
         return Replies(
-            tuple(updates), size, empty, tuple(failures), lost, senders=tuple(senders), late=late
+            judgement.updates,
+            judgement.bytes,
+            len(answered) - len(full),
+            tuple(failures),
+            lost,
+            refused=judgement.refused,
+            late=late,
         )
 
     def _late(self) -> int:
@@ -104,7 +110,8 @@ class FlowerFleet:
     def _nodes(self) -> list[int]:
         """All nodes, once enough are there: the server app may start before any is registered."""
         deadline = time.monotonic() + self._timeout
-        while len(nodes := list(self._grid.get_node_ids())) < self._quorum:
+        out = set(self._left_out())
+        while len(nodes := self._there(out)) < self._quorum:
             if time.monotonic() > deadline:
                 raise TooFewDevices(
                     f"{len(nodes) or 'no'} device connected within {self._timeout:.0f} s, expected "
@@ -112,6 +119,9 @@ class FlowerFleet:
                 )
             time.sleep(self._poll)
         return nodes
+
+    def _there(self, out: Collection[str]) -> list[int]:
+        return [node for node in self._grid.get_node_ids() if str(node) not in out]
 
     def _exchange(self, messages: Iterable[Message]) -> tuple[list[str], list[Message]]:
         """The messages' ids in their order, and the replies that came in time in theirs."""
@@ -151,17 +161,24 @@ def _message(request: Request, node: int, address: dict[str, int]) -> Message:
     return Message(RecordDict({ARRAYS: record, "config": config}), node, kind)
 
 
-def _read(reply: Message, request: Request, updates: list[HeadUpdate], failures: list[str]) -> int:
-    """Add a reply's update, or the reason why it is none; return its size if it counted."""
+def _arrival(reply: Message) -> Arrival:
+    size = int(recorddict_to_proto(reply.content).ByteSize())
+    return Arrival(str(reply.metadata.src_node_id), wire_reply(reply.content), size)
+
+
+def _by_form(request: Request, arrivals: Sequence[Arrival]) -> Judgement:
+    """Every reply in an update's form counts: a simulation's devices run this very code."""
     if request.stage == EVALUATE:
-        failures.append("a device answered a test with something")
-        return 0
+        odd = tuple("a device answered a test with something" for _ in arrivals)
+        return Judgement((), refused=odd)
     expected = Expected(
         specification=request.head.specification, stage=request.stage, round=request.round
     )
-    try:
-        updates.append(read_update(wire_reply(reply.content), expected))
-    except WorkError as error:
-        failures.append(f"a device's update was refused: {error}")
-        return 0
-    return int(recorddict_to_proto(reply.content).ByteSize())
+    updates, refused, size = [], [], 0
+    for arrival in arrivals:
+        try:
+            updates.append(read_update(arrival.reply, expected))
+            size += arrival.bytes
+        except WorkError as error:
+            refused.append(f"a device's update was refused: {error}")
+    return Judgement(tuple(updates), size, tuple(refused))

@@ -26,6 +26,8 @@ FLOWER_FILES = {
     "client/flower_adapter.py",
     "server/app.py",
     "server/flower_adapter.py",
+    "server/fleet/app.py",
+    "server/fleet/control.py",
     "simulations/app.py",
 }
 FLOWER_FOLDER = "simulations/engines/"

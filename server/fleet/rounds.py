@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from common.errors import UsageError, WorkError
 from common.files import private_folder, write_atomically
@@ -21,7 +21,6 @@ from common.heads.specification import HEAD_STAGE, REFERENCE_STAGE, HeadSpecific
 from common.heads.universal import initial_head
 from common.messages import Request
 from common.settings import FederationPlan
-from common.update import HeadUpdate
 from server.aggregation import ServerState, initial_state, step
 from server.checkpoint import load_checkpoint, save_checkpoint
 from server.federation import Fleet, Replies
@@ -56,24 +55,6 @@ class RoundRules:
             )
 
 
-@dataclass(frozen=True)
-class Screened:
-    """Updates that may be averaged, and one reason for each that may not."""
-
-    accepted: tuple[HeadUpdate, ...]
-    refused: tuple[str, ...] = ()
-
-
-class Screen(Protocol):
-    """Looks at a round's updates before they are averaged."""
-
-    def __call__(
-        self, request: Request, updates: Sequence[HeadUpdate], senders: Sequence[int]
-    ) -> Screened:
-        """Decide on each update; `senders` has the node of each."""
-        ...
-
-
 @dataclass(frozen=True, kw_only=True)
 class RoundReport:
     """One round as the operator sees it; nothing in it tells one device's figures."""
@@ -92,12 +73,6 @@ class RoundReport:
     seconds: dict[str, float]
 
 
-def accept_all(request: Request, updates: Sequence[HeadUpdate], senders: Sequence[int]) -> Screened:
-    """No screen."""
-    del request, senders
-    return Screened(tuple(updates))
-
-
 @dataclass
 class Rounds:
     """One federation's rounds in one folder.
@@ -108,7 +83,6 @@ class Rounds:
         plan: of the federation; a run goes on until `plan.rounds` head rounds are done.
         folder: for checkpoint and reports.
         rules: when a round counts.
-        screen: decides on updates before they are averaged.
         paused: asked before every round; while it says yes nobody is asked.
         publish: told of every state that is safe on disk, at least once, also after a restart.
     """
@@ -118,7 +92,6 @@ class Rounds:
     plan: FederationPlan
     folder: Path
     rules: RoundRules = RoundRules()
-    screen: Screen = accept_all
     paused: Callable[[], bool] = lambda: False
     publish: Callable[[ServerState], None] = lambda state: None
 
@@ -151,29 +124,28 @@ class Rounds:
         stage = HEAD_STAGE if state.round else REFERENCE_STAGE
         request = Request(self.plan, stage, state.round, state.head)
         started = time.monotonic()
-        replies, screened, tries = self._ask(request)
+        replies, tries = self._ask(request)
         asked = time.monotonic()
-        after = step(state, screened.accepted, stage=stage, strategy=strategy_of(self.plan))
+        after = step(state, replies.updates, stage=stage, strategy=strategy_of(self.plan))
         seconds = {
             "asking": round(asked - started, 3),
             "averaging": round(time.monotonic() - asked, 3),
         }
-        self._keep(request, replies, screened, tries, seconds)
+        self._keep(request, replies, tries, seconds)
         save_checkpoint(self.folder / CHECKPOINT, after, self.plan)
         return after
 
-    def _ask(self, request: Request) -> tuple[Replies, Screened, int]:
+    def _ask(self, request: Request) -> tuple[Replies, int]:
         """Ask until enough updates are accepted."""
         for tries in range(1, self.rules.tries + 1):
             replies = self.fleet.ask(request)
-            screened = self.screen(request, replies.updates, replies.senders)
-            if len(screened.accepted) >= self.rules.quorum:
-                return replies, screened, tries
+            if len(replies.updates) >= self.rules.quorum:
+                return replies, tries
             if tries < self.rules.tries:
                 time.sleep(self.rules.patience)
-        reasons = (*screened.refused, *replies.failures, "devices had nothing to send")
+        reasons = (*replies.faults, "devices had nothing to send")
         raise WorkError(
-            f"round {request.round} of {self.plan.name} got {len(screened.accepted)} update(s) "
+            f"round {request.round} of {self.plan.name} got {len(replies.updates)} update(s) "
             f"that count, {self.rules.quorum} are needed: {reasons[0]}"
         )
 
@@ -181,7 +153,6 @@ class Rounds:
         self,
         request: Request,
         replies: Replies,
-        screened: Screened,
         tries: int,
         seconds: dict[str, float],
     ) -> None:
@@ -192,9 +163,9 @@ class Rounds:
             stage=request.stage,
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
             tries=tries,
-            accepted=len(screened.accepted),
+            accepted=len(replies.updates),
             empty=replies.empty,
-            refused=screened.refused,
+            refused=replies.refused,
             failures=replies.failures,
             late=replies.late,
             bytes=replies.bytes,

@@ -68,14 +68,14 @@ def test_every_node_is_asked_the_same_request() -> None:
         for name, array in REQUEST.head.arrays.items():
             np.testing.assert_array_equal(found.head.arrays[name], array)
     assert sorted(float(u.arrays["user.bias"][0]) for u in replies.updates) == [1.0, 2.0]
-    assert (replies.empty, replies.failures) == (1, ())
+    assert (replies.empty, replies.faults) == (1, ())
 
 
 def test_an_evaluation_goes_out_as_one() -> None:
     grid = FakeGrid({1: node_of(None)})
     replies = ask(grid, request=Request(plan(), EVALUATE, 3, REQUEST.head))
     assert [message.metadata.message_type for message in grid.pushed] == ["evaluate"]
-    assert (replies.updates, replies.empty, replies.failures) == ((), 1, ())
+    assert (replies.updates, replies.empty, replies.faults) == ((), 1, ())
 
 
 def test_bytes_are_those_of_the_updates() -> None:
@@ -90,7 +90,7 @@ def test_it_waits_for_nodes_that_register_late() -> None:
 
 def test_it_waits_for_late_replies() -> None:
     replies = ask(FakeGrid({1: node(), 2: node()}, delay=5))
-    assert (len(replies.updates), replies.failures) == (2, ())
+    assert (len(replies.updates), replies.faults) == (2, ())
 
 
 @pytest.mark.parametrize("devices", [0, 3])
@@ -134,13 +134,13 @@ def test_a_deployment_s_messages_name_no_device() -> None:
 def test_missing_replies_are_counted() -> None:
     replies = ask(FakeGrid({1: node(), 2: silent, 3: silent}), timeout=0.05)
     assert len(replies.updates) == 1
-    assert replies.failures == ("2 device(s) did not answer in time",)
+    assert replies.faults == ("2 device(s) did not answer in time",)
 
 
 def test_error_replies_are_counted_without_their_text() -> None:
     replies = ask(FakeGrid({1: node(), 2: broken}))
     assert len(replies.updates) == 1
-    assert replies.failures == ("a device failed (code 2)",)
+    assert replies.faults == ("a device failed (code 2)",)
 
 
 def changed(change: Callable[[RecordDict], object]) -> Node:
@@ -229,15 +229,15 @@ MALFORMED: dict[str, Node] = {
 def test_a_malformed_update_is_refused_and_counted(name: str) -> None:
     replies = ask(FakeGrid({1: node(), 2: MALFORMED[name]}))
     assert len(replies.updates) == 1
-    assert len(replies.failures) == 1
-    assert replies.failures[0].startswith("a device's update was refused: ")
+    assert len(replies.faults) == 1
+    assert replies.faults[0].startswith("a device's update was refused: ")
     assert replies.bytes == recorddict_to_proto(content_of(update(1.0))).ByteSize()
 
 
 def test_an_update_in_answer_to_an_evaluation_is_not_used() -> None:
     replies = ask(FakeGrid({1: node()}), request=Request(plan(), EVALUATE, 3, REQUEST.head))
     assert replies.updates == ()
-    assert len(replies.failures) == 1
+    assert len(replies.faults) == 1
 
 
 def test_an_empty_array_record_is_no_update() -> None:
@@ -246,4 +246,4 @@ def test_an_empty_array_record_is_no_update() -> None:
 
     replies = ask(FakeGrid({1: answer}))
     assert replies.updates == ()
-    assert len(replies.failures) == 1
+    assert len(replies.faults) == 1

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import WorkError
-from server.fleet.rounds import CHECKPOINT, Screened, reports
+from server.fleet.rounds import CHECKPOINT, reports
 from tests.server.fakes import declines, fails, sends
 from tests.server.fleet.fakes import plan_of, rounds, same
 
@@ -31,17 +31,6 @@ def test_a_round_without_quorum_is_tried_again_and_then_given_up(tmp_path: Path)
         lonely.run()
     assert len(lonely.fleet.requests) == 2  # type: ignore[attr-defined]
     assert not (tmp_path / CHECKPOINT).exists()
-
-
-def test_what_the_screen_refuses_is_not_averaged(tmp_path: Path) -> None:
-    wanted = plan_of("fedavg", rounds=1)
-    honest = rounds(tmp_path / "honest", wanted, sends(1.0), sends(1.0)).run()
-    screened = rounds(tmp_path / "screened", wanted, sends(1.0), sends(1.0), sends(900.0))
-    screened.screen = lambda request, updates, senders: Screened(
-        tuple(u for u in updates if u.arrays[next(iter(u.arrays))].flat[0] < 100), ("too long",)
-    )
-    assert same(screened.run().head, honest.head)
-    assert reports(tmp_path / "screened")[0]["refused"] == ["too long"]
 
 
 def test_every_state_is_published_and_the_newest_again_after_a_restart(tmp_path: Path) -> None:

@@ -1,0 +1,81 @@
+"""The fleet's rounds inside Flower's server process: devices asked, states published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from common.errors import WorkError
+from common.messages import Request
+from server.aggregation import ServerState
+from server.authority.authority import Authority
+from server.federation import Fleet, Replies
+from server.fleet.folder import FleetFolder
+from server.fleet.judge import Examiner
+from server.fleet.rounds import Rounds, with_rounds
+from server.flower_adapter import FlowerFleet, TooFewDevices
+from server.registry import Publication
+
+POLL_SECONDS = 0.2
+FIRST_HEAD_ROUND = 1
+
+
+class PatientFleet:
+    """A fleet of which too few devices are connected now: that is no answer, not the end."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+
+    def ask(self, request: Request) -> Replies:
+        """As the fleet answers; nothing, with the reason, where too few are connected."""
+        try:
+            return self._fleet.ask(request)
+        except TooFewDevices as error:
+            return Replies((), 0, 0, (str(error),))
+
+
+def federate(grid: object, root: Path) -> ServerState:
+    """Go on with the federation in a fleet's folder until the wanted rounds are done."""
+    folder, authority = FleetFolder(root), Authority(root)
+    settings, wanted = folder.settings(), folder.wanted()
+    if not wanted.rounds:
+        raise WorkError("no rounds are wanted; ask for some: mien server rounds start")
+    examiner = Examiner(folder.federation, lambda: _names(authority))
+    fleet = FlowerFleet(
+        grid,  # type: ignore[arg-type]
+        devices=0,
+        timeout=settings.deadline,
+        poll=POLL_SECONDS,
+        quorum=settings.rules.quorum,
+        judge=examiner,
+        left_out=examiner.left_out,
+    )
+
+    def publish(state: ServerState) -> None:
+        if state.round > FIRST_HEAD_ROUND:  # the reference alone reads nothing
+            authority.publish(_publication(state))
+
+    rounds = Rounds(
+        fleet=PatientFleet(fleet),
+        specification=settings.specification,
+        plan=with_rounds(settings.plan, wanted.rounds),
+        folder=folder.federation,
+        rules=settings.rules,
+        paused=lambda: folder.wanted().paused,
+        publish=publish,
+    )
+    return rounds.run()
+
+
+def _names(authority: Authority) -> dict[str, str]:
+    """The operator's names by node ids, as text."""
+    return {str(each.node): each.name for each in authority.devices.all() if each.node is not None}
+
+
+def _publication(state: ServerState) -> Publication:
+    """A state as a release: the head after `state.round - 1`."""
+    return Publication(
+        specification=state.head.specification,
+        arrays=state.head.arrays,
+        round=state.round - 1,
+        metrics={},
+    )

@@ -1,0 +1,186 @@
+"""`mien server run`: programs kept running, devices registered, the wanted rounds going."""
+
+from __future__ import annotations
+
+import fcntl
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_ssh_public_key,
+)
+
+from common.enrolment.bundle import split_address
+from common.errors import UsageError, WorkError
+from common.files import private_folder, write_atomically
+from server.authority.authority import Authority
+from server.authority.certificates import LOOPBACK, server_certificate
+from server.authority.devices import Device
+from server.authority.secrets import read_ec_key
+from server.fleet.control import Control
+from server.fleet.folder import FleetFolder
+from server.fleet.service import Service, ServiceSettings
+
+LOCK_FILE: Final = "server.lock"
+LOOK_SECONDS: Final = 2.0
+FIRST_PAUSE: Final = 2.0
+LONGEST_PAUSE: Final = 60.0
+Told = Callable[[str], None]
+
+
+@dataclass
+class FleetServer:
+    """A fleet's server while it runs.
+
+    Attributes:
+        root: the fleet's folder.
+        listen: address to listen on; None takes that at which devices reach the server.
+        second_lock: whether devices must show their client certificate to the proxy.
+        tell: told in one sentence of what happens.
+    """
+
+    root: Path
+    listen: tuple[str, int] | None = None
+    second_lock: bool = False
+    tell: Told = print
+    _ended: threading.Event = field(default_factory=threading.Event)
+    _run: int | None = None
+    _pause: float = FIRST_PAUSE
+    _not_before: float = 0.0
+
+    def run(self) -> None:
+        """Serve until `stop` is called.
+
+        Raises:
+            WorkError: a program did not start, or ended by itself.
+        """
+        self._folder = FleetFolder(self.root)
+        self._authority = Authority(self.root)
+        with _alone(self.root), Service(self._settings()) as service:
+            self.tell(f"devices reach this server at {self._authority.settings.address}")
+            while not self._ended.wait(0):
+                if ended := service.ended():
+                    raise WorkError(ended)
+                with service.control() as control:
+                    self._register(control)
+                    self._keep_going(control)
+                self._ended.wait(LOOK_SECONDS)
+            if self._run is not None:
+                with service.control() as control:
+                    control.stop(self._run)
+
+    def stop(self) -> None:
+        """End `run`; safe in a signal handler."""
+        self._ended.set()
+
+    def stop_on_signals(self) -> None:
+        """End on SIGTERM and SIGINT."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self.stop())
+
+    def _register(self, control: Control) -> None:
+        """Let in who was enrolled, and out who was revoked."""
+        there = {node.name: node.id for node in control.nodes() if node.status != "unregistered"}
+        for device in self._authority.devices.all():
+            if device.active and device.name not in there:
+                node = control.register(device.name, _public_key(device))
+                self._authority.devices.set_node(device, node)
+                self.tell(f"device {device.name} may take part")
+
+        def forget(device: Device) -> None:
+            if device.node is not None and device.node in there.values():
+                control.unregister(device.node)
+                self.tell(f"device {device.name} was revoked and may take part no more")
+
+        self._authority.forget_revoked(forget)
+
+    def _keep_going(self, control: Control) -> None:
+        """Start a run where rounds are wanted and none goes on; note why the last one ended."""
+        if self._run is not None:
+            status = control.status(self._run)
+            if not status.startswith("finished"):
+                return
+            self._note(status)
+            self._run = None
+            if status != "finished:completed":
+                self._not_before = time.monotonic() + self._pause
+                self._pause = min(2 * self._pause, LONGEST_PAUSE)
+                self.tell(f"the run ended as {status}; it goes on from its last checkpoint")
+            else:
+                self._pause = FIRST_PAUSE
+                self.tell(f"{self._folder.rounds_done()} round(s) are done")
+        wanted = self._folder.wanted()
+        waiting = wanted.paused or time.monotonic() < self._not_before
+        if not waiting and self._folder.begun and self._folder.rounds_done() < wanted.rounds:
+            self._run = control.start({"fleet-folder": str(self.root.resolve())})
+            self._note("started")
+
+    def _note(self, status: str) -> None:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        self._folder.note_run({"run": self._run, "status": status, "at": now})
+
+    def _settings(self) -> ServiceSettings:
+        folder = private_folder(self._folder.service)
+        certificate, key = self._internal_certificate(folder)
+        address, port = self.listen or split_address(self._authority.settings.address)
+        return ServiceSettings(
+            folder=folder,
+            address=address,
+            port=port,
+            authority=self.root.resolve() / "ca/ca.crt",
+            server_certificate=self.root.resolve() / "server/server.crt",
+            server_key=self.root.resolve() / "server/server.key",
+            loopback_certificate=certificate,
+            loopback_key=key,
+            secret=self.root.resolve() / "superexec.secret",
+            device_authority=self.root.resolve() / "ca/ca.crt" if self.second_lock else None,
+            revoked=self.root.resolve() / "ca/revoked.crl" if self.second_lock else None,
+        )
+
+    def _internal_certificate(self, folder: Path) -> tuple[Path, Path]:
+        """A fresh certificate for loopback: the public one need not name it."""
+        key = ec.generate_private_key(ec.SECP384R1())
+        ca_key = read_ec_key(self.root / "ca/ca.key")
+        made = server_certificate(
+            self._authority.ca, ca_key, key.public_key(), LOOPBACK, datetime.now(UTC)
+        )
+        paths = folder.resolve() / "loopback.crt", folder.resolve() / "loopback.key"
+        secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        write_atomically(paths[0], made.public_bytes(Encoding.PEM))
+        write_atomically(paths[1], secret)
+        return paths
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Keep a second server away from the folder; the system ends the lock with the process.
+
+    Raises:
+        UsageError: one runs there already.
+    """
+    with (root / LOCK_FILE).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UsageError(
+                f"{root}: a server runs on this folder already; end it first"
+            ) from error
+        yield
+
+
+def _public_key(device: Device) -> ec.EllipticCurvePublicKey:
+    key = load_ssh_public_key(device.public_key.encode())
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        raise WorkError(f"the key of device {device.name} is not on a NIST curve")
+    return key

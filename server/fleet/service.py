@@ -1,0 +1,194 @@
+"""The programs of a fleet's server: SuperLink, its executor, and the proxy before them.
+
+The SuperLink keeps its state in memory: updates would stay readable in a database file long after
+a run. What must last (who is registered, which rounds are done) is kept by Mien, and told to the
+SuperLink anew at each start.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from common.errors import WorkError
+from common.files import private_folder, write_atomically
+from common.processes import (
+    QUIET,
+    await_port,
+    command_line,
+    end_session,
+    end_sessions_of,
+    free_port,
+    last_words,
+    program,
+    start,
+)
+from server.fleet import proxy
+from server.fleet.control import Control
+from server.fleet.proxy import ProxySettings, write_configuration
+
+START_SECONDS: Final = 60.0
+STATE_FILE: Final = "service.json"
+POLLING: Final = {"FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.1"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceSettings:
+    """What a fleet's server needs to start.
+
+    Attributes:
+        folder: for logs, the proxy's configuration and Flower's own files; 0700.
+        address, port: that devices connect to.
+        authority: CA certificate, PEM.
+        server_certificate, server_key: certificate that devices see and its private key, PEM.
+        loopback_certificate, loopback_key: of the SuperLink, for `localhost`, PEM.
+        secret: file that the SuperLink and its executor share.
+        device_authority, revoked: see `ProxySettings`.
+    """
+
+    folder: Path
+    address: str
+    port: int
+    authority: Path
+    server_certificate: Path
+    server_key: Path
+    loopback_certificate: Path
+    loopback_key: Path
+    secret: Path
+    device_authority: Path | None = None
+    revoked: Path | None = None
+
+
+@dataclass
+class Service:
+    """The running programs; ends all of them as a context manager.
+
+    Attributes:
+        settings: what it was started with.
+        superlink: loopback port of the SuperLink.
+    """
+
+    settings: ServiceSettings
+    superlink: int = field(default_factory=free_port)
+    _programs: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def __enter__(self) -> Service:
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def control(self) -> Control:
+        """A connection to the SuperLink's control routes."""
+        return Control(self.superlink, self.settings.authority)
+
+    def ended(self) -> str | None:
+        """Which program has ended by itself, and its last words; None while all run."""
+        for name, process in self._programs.items():
+            if process.poll() is not None:
+                return f"{name} ended: {last_words(self._log(name))}"
+        return None
+
+    def stop(self) -> None:
+        """End all programs, the proxy first, and what they started."""
+        for name in reversed(list(self._programs)):
+            end_session(self._programs.pop(name))
+        (self.settings.folder / STATE_FILE).unlink(missing_ok=True)
+
+    def _start(self) -> None:
+        private_folder(self.settings.folder)
+        end_leftovers(self.settings.folder)
+        empty = private_folder(self.settings.folder / "empty")
+        environment = {
+            **os.environ,
+            **QUIET,
+            **POLLING,
+            "FLWR_HOME": str(private_folder(self.settings.folder / "flower")),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        }
+        for name, command, port in self._commands():
+            log = self._log(name)
+            process = start(command, log=log, folder=empty, environment=environment)
+            self._programs[name] = process
+            if port:
+                await_port(port, process, name=name, log=log, patience=START_SECONDS)
+        pids = {name: process.pid for name, process in self._programs.items()}
+        told = {"superlink": self.superlink, "port": self.settings.port, "pids": pids}
+        write_atomically(self.settings.folder / STATE_FILE, json.dumps(told).encode())
+
+    def _commands(self) -> list[tuple[str, list[str], int]]:
+        """Name, command, and the port that it listens on, in the order of starting."""
+        settings = self.settings
+        secret = ["--superexec-auth-secret-file", str(settings.secret)]
+        superlink = [
+            *(program("flower-superlink"), "--enable-supernode-auth", "--isolation", "process"),
+            *("--ssl-ca-certfile", str(settings.authority)),
+            *("--ssl-certfile", str(settings.loopback_certificate)),
+            *("--ssl-keyfile", str(settings.loopback_key)),
+            *("--host", "127.0.0.1", "--port", str(self.superlink)),
+            *("--disable-runtime-dependency-installation", *secret),
+        ]
+        executor = [
+            *(program("flower-superexec"), "--runtime-api-address", f"localhost:{self.superlink}"),
+            *("--root-certificates", str(settings.authority), *secret),
+        ]
+        configuration = write_configuration(self._proxy(), settings.folder / "proxy")
+        return [
+            ("superlink", superlink, self.superlink),
+            ("superexec", executor, 0),
+            ("proxy", proxy.command(configuration), settings.port),
+        ]
+
+    def _proxy(self) -> ProxySettings:
+        settings = self.settings
+        return ProxySettings(
+            address=settings.address,
+            port=settings.port,
+            superlink=self.superlink,
+            certificate=settings.server_certificate,
+            key=settings.server_key,
+            authority=settings.authority,
+            device_authority=settings.device_authority,
+            revoked=settings.revoked,
+        )
+
+    def _log(self, name: str) -> Path:
+        return self.settings.folder / f"{name}.log"
+
+
+def end_leftovers(folder: Path) -> None:
+    """End what a server that was killed left running: by id, and only what is its own.
+
+    An id may be another program's by now; its command line then does not name the fleet's folder.
+    """
+    try:
+        pids = [int(str(pid)) for pid in dict(running(folder)["pids"]).values()]  # type: ignore[call-overload]
+    except WorkError:
+        return
+    for pid in pids:
+        if str(folder.parent) in command_line(pid):
+            end_sessions_of(pid)
+    (folder / STATE_FILE).unlink(missing_ok=True)
+
+
+def running(folder: Path) -> dict[str, object]:
+    """Ports and process ids of the service that runs in `folder`.
+
+    Raises:
+        WorkError: none does.
+    """
+    try:
+        told: dict[str, object] = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise WorkError(f"no server runs in {folder}; start one: mien server run") from error
+    return told
