@@ -88,6 +88,33 @@ def federation(
     _show(figures, as_json=json)
 
 
+@app.command("device")
+def device(
+    clip: Annotated[
+        str, typer.Option(help="Video with one face; without it, a synthetic clip is drawn.")
+    ] = "",
+    repeats: Repeats = 5,
+    idle: Annotated[
+        float, typer.Option(help="Seconds for which the resting daemon is watched.", min=1)
+    ] = 60.0,
+    json: Json = False,
+) -> None:
+    """A device's answers to clips of 4 s, from a file and streamed, and its daemon at rest.
+
+    Milliseconds to the whole answer with the models loaded, and to the first one while frames come
+    as a browser's recorder sends them; CPU share and memory of `mien device run` while nothing
+    happens. The limits that Mien sets itself stand beside them.
+
+    **Example:** `mien bench device --clip my.mp4 --json`
+    """
+    from simulations.bench.device import measure_device
+
+    with phase_bars() as watch:
+        path = Path(clip) if clip else None
+        figures = measure_device(path, repeats=repeats, idle_seconds=idle, watch=watch)
+    _show(figures, as_json=json)
+
+
 def _synthetic_clip(workers: int, watch: Watcher) -> Path:
     from simulations.data.ravdess_tree import find_clips
     from simulations.settings import parse_settings

@@ -15,7 +15,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import typer
 
-from cli import bench, demo, experiment, extract, server, simulate, weights
+from cli import bench, demo, device, experiment, extract, people, server, simulate, weights
 from cli.console import exit_code_of, output
 
 app = typer.Typer(
@@ -37,6 +37,8 @@ app.command("extract")(extract.command)
 app.add_typer(weights.app, name="weights")
 app.add_typer(experiment.app, name="experiment")
 app.add_typer(bench.app, name="bench")
+people.register(app)
+app.add_typer(device.app, name="device")
 app.add_typer(server.app, name="server")
 
 

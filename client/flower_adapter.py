@@ -10,9 +10,12 @@ from flwr.app import Array, ArrayRecord, Context, Error, Message, MetricRecord, 
 from flwr.common.serde import recorddict_from_proto, recorddict_to_proto
 from flwr.proto.recorddict_pb2 import RecordDict as RecordDictProto
 
+from client.device.unlock import open_vault
 from client.gate import let_through
+from client.settings import DeviceStore
 from client.store import DeviceFolder
-from common.errors import WorkError
+from client.vault.device_store import VaultStore
+from common.errors import MienError, WorkError
 from common.messages import EVALUATE, Request, read_request
 from common.paths import simulated_device, simulation_folder
 from common.update import HeadUpdate
@@ -32,17 +35,22 @@ REFUSED_REASON = "the device did not take part; its own error log says why"
 ClientApp = Callable[[Message, Context], Message]
 
 
-def device_folder(message: Message, context: Context) -> DeviceFolder:
-    """The folder of the device that a message is for.
+def device_folder(message: Message, context: Context) -> DeviceStore:
+    """The store of the device that a message is for.
 
-    A deployed device names it in its node configuration (`state-dir`), and no message can change
-    that. In a simulation a node may stand for several devices: the message says which, and the
-    folder lies under the run's `state-root`. Only a simulation's runtime gives a node its
-    partition; a deployed node without `state-dir` is refused.
+    A deployed device names its folder in its node configuration, and no message can change that:
+    `vault-dir` the one with its vault, whose key comes from the running daemon or from the key
+    that device.json names; `state-dir` one without a vault. In a simulation a node may stand for
+    several devices: the message says which, and the folder lies under the run's `state-root`. Only
+    a simulation's runtime gives a node its partition; a deployed node without either is refused.
 
     Raises:
-        WorkError: a simulated device is not named by a number.
+        WorkError: a simulated device is not named by a number, or the vault can't be opened.
+        UsageError: there is no device in `vault-dir`, or its settings name no usable key.
     """
+    vault = context.node_config.get("vault-dir")
+    if vault is not None:
+        return VaultStore(open_vault(Path(str(vault)), ask=_nobody))
     configured = context.node_config.get("state-dir")
     if configured is not None:
         return DeviceFolder(Path(str(configured)))
@@ -56,7 +64,12 @@ def device_folder(message: Message, context: Context) -> DeviceFolder:
     return DeviceFolder(simulated_device(root, device))
 
 
-def request_of(message: Message, folder: DeviceFolder) -> Request:
+def _nobody(prompt: str) -> str:
+    """The answer of a process that must not ask on a terminal."""
+    return ""
+
+
+def request_of(message: Message, store: DeviceStore) -> Request:
     """Read a server's message.
 
     Raises:
@@ -68,7 +81,7 @@ def request_of(message: Message, folder: DeviceFolder) -> Request:
     record = content.array_records[ARRAYS]
     arrays = {name: array.numpy() for name, array in record.items()}
     numbers = dict(content.config_records["config"])
-    return read_request(numbers, arrays, folder.settings().specification)
+    return read_request(numbers, arrays, store.settings().specification)
 
 
 def content_of(update: HeadUpdate | None) -> RecordDict:
@@ -89,26 +102,29 @@ def egress_gate(message: Message, context: Context, call_next: ClientApp) -> Mes
     device's error log.
     """
     try:
+        willing = device_folder(message, context).contributors()
         reply = call_next(message, context)
         wire = recorddict_to_proto(reply.content).SerializeToString(deterministic=True)
         read_back = recorddict_from_proto(RecordDictProto.FromString(wire))
-        folder = device_folder(message, context)
-        expected, federation = _agreed(message, folder)
+        store = device_folder(message, context)
+        if store.contributors() != willing:
+            raise WorkError("a user withdrew, or taking part was paused, during the round")
+        expected, federation = _agreed(message, store)
         occasion: dict[str, str | int] = {
             "run": context.run_id,
             "node": context.node_id,
             "federation": federation,
         }
-        update = let_through(folder.ledger, wire_reply(read_back), expected, occasion, len(wire))
+        update = let_through(store.ledger, wire_reply(read_back), expected, occasion, len(wire))
         return Message(content_of(update), reply_to=message)
     except Exception:  # noqa: BLE001 - nothing of an error may travel
         _keep_error(message, context, traceback.format_exc())
         return Message(Error(REFUSED_CODE, REFUSED_REASON), reply_to=message)
 
 
-def _agreed(message: Message, folder: DeviceFolder) -> tuple[Expected | None, str]:
+def _agreed(message: Message, store: DeviceStore) -> tuple[Expected | None, str]:
     """What this device may send in answer to a message, and the federation's name."""
-    request = request_of(message, folder)
+    request = request_of(message, store)
     if message.metadata.message_type != "train" or request.stage == EVALUATE:
         return None, request.plan.name
     specification = request.head.specification
@@ -117,8 +133,8 @@ def _agreed(message: Message, folder: DeviceFolder) -> tuple[Expected | None, st
 
 
 def _keep_error(message: Message, context: Context, text: str) -> None:
-    """Write an error to the device's log; a device without a folder has nowhere to keep it."""
+    """Write an error to the device's log; a device that can't be opened has nowhere to keep it."""
     try:
         device_folder(message, context).log_error(text)
-    except (OSError, KeyError, ValueError, WorkError):
+    except (OSError, KeyError, ValueError, MienError):
         return

@@ -11,14 +11,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from client.ledger import Ledger
+from client.settings import ReleaseLedger
 from common.heads.specification import DTYPE
 from common.update import HeadUpdate
 from common.wire import Expected, WireRefused, WireReply, read_update
 
 
 def let_through(
-    ledger: Ledger,
+    ledger: ReleaseLedger,
     reply: WireReply,
     expected: Expected | None,
     context: Mapping[str, str | int],

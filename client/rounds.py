@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from client.evaluation import evaluate_part
+from client.settings import DeviceStore
 from client.store import DeviceFolder, StoredPersonalHead
 from client.training import FEWEST_CLIPS, head_update, reference_update
 from common.heads.specification import REFERENCE_STAGE
@@ -12,17 +13,19 @@ from common.messages import EVALUATE, Request
 from common.update import HeadUpdate
 
 
-def answer(folder: DeviceFolder, request: Request, *, run: int) -> HeadUpdate | None:
+def answer(store: DeviceStore, request: Request, *, run: int) -> HeadUpdate | None:
     """The update that a request asks for, or None where there is nothing to send.
 
     None is the answer to `evaluate`, and of a device whose clips are held out of the federation or
-    are fewer than `FEWEST_CLIPS`.
+    are fewer than `FEWEST_CLIPS`. Only a `DeviceFolder` has tests that a server may start; a
+    vault's users are tested when their heads are personalised, whatever the fleet does.
     """
     torch.set_num_threads(1)  # many devices share the cores, and sums keep their order
     if request.stage == EVALUATE:
-        evaluate(folder, request, run=run)
+        if isinstance(store, DeviceFolder):
+            evaluate(store, request, run=run)
         return None
-    settings, clips = folder.settings(), folder.clips()
+    settings, clips = store.settings(), store.clips()
     if request.plan.name in settings.held_out_of or len(clips) < FEWEST_CLIPS:
         return None
     if request.stage == REFERENCE_STAGE:

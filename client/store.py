@@ -27,53 +27,14 @@ from safetensors.numpy import save
 
 from client.ledger import Ledger
 from client.personalisation.heads import PersonalHead
+from client.settings import DeviceSettings, Part
 from common.clips import ClipSet, load_clips, save_clips
 from common.errors import UsageError, WorkError
 from common.files import PRIVATE_FILE, private_folder, write_atomically
 from common.heads.specification import HeadSpecification
 from common.heads.standardise import UserStatistics
 
-
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """One test of one user: clips to adapt on and clips to test on, which share no take.
-
-    Attributes:
-        federation: whose final head is tested; the user's clips took no part in it.
-        user: whose clips.
-        adaptation, test: indices into the device's clips.
-        evidence: what the fleet knows of the candidates of a personal head, without this user; see
-            `client.personalisation.maximum_a_posteriori.Prior`.
-    """
-
-    federation: str
-    user: str
-    adaptation: tuple[int, ...]
-    test: tuple[int, ...]
-    evidence: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeviceSettings:
-    """What a device is set up for.
-
-    Attributes:
-        specification: of the universal head.
-        seed: of draws.
-        held_out_of: federations that its clips stay out of.
-        parts: its tests.
-        own_clips: numbers of own clips per expression to be tried.
-        draws: of so many own clips.
-        peers: personalisation methods to be tested beside `map` and `local-only`.
-    """
-
-    specification: HeadSpecification
-    seed: int
-    held_out_of: tuple[str, ...] = ()
-    parts: tuple[Part, ...] = ()
-    own_clips: tuple[int, ...] = ()
-    draws: int = 5
-    peers: tuple[str, ...] = ()
+__all__ = ["DeviceFolder", "DeviceSettings", "Part", "StoredPersonalHead"]
 
 
 @dataclass(frozen=True)
@@ -116,6 +77,10 @@ class DeviceFolder:
             raise WorkError(f"{path.name} is missing from the device's folder") from error
         except OSError as error:
             raise WorkError(f"{path.name} can't be read: {error}") from error
+
+    def contributors(self) -> frozenset[str]:
+        """Nobody in particular: whoever is in a folder takes part, and nobody can withdraw."""
+        return frozenset()
 
     def clips(self) -> ClipSet:
         """The device's labelled clips."""

@@ -1,0 +1,196 @@
+"""Flower's SuperNode beside the daemon: kept running, without telemetry, ended with the daemon.
+
+Its ClientApp (`client.app`) reaches the vault by the folder that `vault-dir` in the node's
+configuration names, and gets the data key from the daemon's socket: the SuperNode itself has
+neither. A node that was killed can't come back to its fleet for about a minute, hence the waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import stat
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import client
+from client.daemon.settings import Fleet
+from client.daemon.words import LastWords
+from common.errors import UsageError, WorkError
+from common.files import private_folder, write_atomically
+
+FLEET_FOLDER: Final = "fleet"
+WAITS: Final = (10.0, 20.0, 40.0, 60.0)
+"""Seconds before each next start; the last is for all that follow."""
+STEADY_SECONDS: Final = 120.0
+"""After which a node that ended is started as if for the first time."""
+END_SECONDS: Final = 3.0
+QUIET: Final = {
+    "FLWR_TELEMETRY_ENABLED": "0",
+    "FLWR_DISABLE_UPDATE_CHECK": "1",
+    "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
+}
+Tell = Callable[[str], None]
+
+
+class SuperNode:
+    """Starts the SuperNode again and again until it is closed.
+
+    Args:
+        folder: the device's.
+        fleet: to take part in.
+        tell: told a sentence when the node ends.
+        program: to start; by default `flower-supernode` beside this Python.
+        waits: as `WAITS`; tests give shorter ones.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        fleet: Fleet,
+        tell: Tell,
+        *,
+        program: Path | None = None,
+        waits: Sequence[float] = WAITS,
+    ) -> None:
+        self._folder = folder.absolute()
+        self._fleet = fleet
+        self._tell = tell
+        self._program = program or Path(sys.executable).parent / "flower-supernode"
+        self._waits = waits
+        self._process: asyncio.subprocess.Process | None = None
+        self._words = LastWords()
+        self._starts = 0
+        self._closing = False
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Whether the node runs, how often it was started, and its last words."""
+        running = self._process is not None and self._process.returncode is None
+        return {
+            "address": self._fleet.address,
+            "process": self._process.pid if running and self._process is not None else None,
+            "starts": self._starts,
+            "last": self._words.last,
+        }
+
+    async def keep(self) -> None:
+        """Go on until cancelled."""
+        failures = 0
+        while not self._closing:
+            began = time.monotonic()
+            reason = await self._run_once()
+            if self._closing:
+                return
+            failures = 0 if time.monotonic() - began > STEADY_SECONDS else failures
+            wait = self._waits[min(failures, len(self._waits) - 1)]
+            failures += 1
+            self._tell(f"fleet: {reason}; the next try is in {wait:g} s")
+            await asyncio.sleep(wait)
+
+    async def close(self, patience: float = END_SECONDS) -> None:
+        """End the node and all that it started."""
+        self._closing = True
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        _signal_group(process.pid, signal.SIGTERM)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await process.wait()
+        _signal_group(process.pid, signal.SIGKILL)
+        await process.wait()
+
+    async def _run_once(self) -> str:
+        """Start the node and wait for its end; why it ended, or why it could not be started."""
+        try:
+            check_files(self._fleet)
+            command, environment = self._prepared()
+            self._process = await asyncio.create_subprocess_exec(
+                *command,
+                cwd=self._folder / FLEET_FOLDER / "empty",
+                env=environment,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except (UsageError, WorkError) as error:
+            return str(error)
+        except OSError as error:
+            return f"the SuperNode can't be started ({error.strerror})"
+        self._starts += 1
+        if self._process.stdout is not None:
+            await self._words.listen(self._process.stdout)
+        code = await self._process.wait()
+        _signal_group(self._process.pid, signal.SIGKILL)
+        last = f": {self._words.last}" if self._words.last else ""
+        return f"the SuperNode ended with code {code}{last}"
+
+    def _prepared(self) -> tuple[list[str], dict[str, str]]:
+        place = private_folder(self._folder / FLEET_FOLDER)
+        private_folder(place / "empty")
+        home = private_folder(place / "flower")
+        node = place / "node.toml"
+        # A file, since Flower's parser of key="value" does not read every folder's name.
+        write_atomically(node, f"vault-dir = {json.dumps(str(self._folder))}\n".encode())
+        command = [
+            *(sys.executable, "-P", "-m", "client.daemon.launch", str(os.getpid())),
+            *supernode_command(self._program, self._fleet, node, free_port()),
+        ]
+        return command, _environment(home, self._program.parent)
+
+
+def supernode_command(program: Path, fleet: Fleet, node: Path, port: int) -> list[str]:
+    """The SuperNode's command line; no secret is in it."""
+    command = [str(program), "--superlink", fleet.address, "--node-config", str(node)]
+    if fleet.insecure:
+        command += ["--insecure"]
+    else:
+        command += ["--root-certificates", fleet.root_certificates]
+    if fleet.private_key:
+        command += ["--auth-supernode-private-key", fleet.private_key]
+    return [*command, "--host", "127.0.0.1", "--port", str(port)]
+
+
+def check_files(fleet: Fleet) -> None:
+    """The fleet's files are there, and the device's key is closed to others.
+
+    Raises:
+        UsageError: one is not.
+    """
+    for name in (fleet.root_certificates, fleet.private_key):
+        if name and not Path(name).is_file():
+            raise UsageError(f"{name}: the file is missing, and device.json names it for the fleet")
+    if fleet.private_key:
+        mode = stat.S_IMODE(Path(fleet.private_key).stat().st_mode)
+        if mode & 0o077:
+            raise UsageError(
+                f"{fleet.private_key}: others may read the device's key (mode {mode:04o}); "
+                f"close it with `chmod 600 {fleet.private_key}`"
+            )
+
+
+def free_port() -> int:
+    """A loopback port that is free now; should it be taken meanwhile, the node is started again."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _environment(home: Path, programs: Path) -> dict[str, str]:
+    root = str(Path(client.__file__).resolve().parents[1])
+    search = os.pathsep.join((str(programs), os.environ.get("PATH", "")))
+    return {**os.environ, **QUIET, "FLWR_HOME": str(home), "PATH": search, "PYTHONPATH": root}
+
+
+def _signal_group(leader: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, number)

@@ -1,0 +1,1 @@
+"""The device's encrypted store: users, gallery, clips, corrections, personal heads, ledger."""

@@ -1,0 +1,120 @@
+"""A vault as the rounds of a fleet see it: only clips of users who agreed, and no names."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+
+from client.settings import DeviceSettings
+from client.vault.errors import RowDamaged
+from client.vault.ledger import VaultLedger
+from client.vault.records import CONSENT_VERSION, Clip, Floats
+from client.vault.vault import Vault
+from common.clips import ClipSet, make_clip_set
+from common.errors import WorkError
+from common.heads.specification import HeadSpecification
+
+PAUSED_SETTING: Final = "paused"
+
+
+class VaultStore:
+    """Does for a vault what `client.store.DeviceFolder` does for a folder in a round.
+
+    A device is set up for the universal head that its vault holds: the server must ask for just
+    that kind of head. Clips are named by their random ids, users by theirs.
+    """
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+
+    @property
+    def ledger(self) -> VaultLedger:
+        """What left this device."""
+        return self._vault.ledger
+
+    def settings(self) -> DeviceSettings:
+        """Set up for the vault's universal head, without tests that a server could start.
+
+        Raises:
+            WorkError: the vault holds no universal head, or one that can't be read.
+        """
+        return DeviceSettings(specification=self._specification(), seed=0)
+
+    def contributors(self) -> frozenset[str]:
+        """Users who agreed to this version's text; nobody while taking part is paused."""
+        if self._vault.setting(PAUSED_SETTING, False):
+            return frozenset()
+        return frozenset(
+            user.id
+            for user in self._vault.users()
+            if user.consent.federate is True and user.consent.version == CONSENT_VERSION
+        )
+
+    def clips(self) -> ClipSet:
+        """The clips that may help: labelled, made for the head, of users who agreed to it.
+
+        There are none while taking part is paused. A consent to an older text does not count.
+
+        Damaged ones are left out.
+
+        Raises:
+            WorkError: the vault holds no universal head.
+        """
+        specification = self._specification()
+        with self._vault.snapshot():
+            chosen = self._chosen(specification)
+            rows = [(clip, found) for clip in chosen if (found := self._features(clip)) is not None]
+        if not rows:
+            return _no_clips(specification.dimension)
+        return make_clip_set(
+            [clip.id for clip, _ in rows],
+            [clip.user for clip, _ in rows],
+            [clip.label for clip, _ in rows if clip.label is not None],
+            [features for _, features in rows],
+        )
+
+    def _features(self, clip: Clip) -> Floats | None:
+        try:
+            return self._vault.arrays(clip.id).features
+        except RowDamaged:
+            return None
+
+    def log_error(self, text: str) -> None:
+        """Keep an error's full text, encrypted."""
+        self._vault.log_error(text)
+
+    def _chosen(self, specification: HeadSpecification) -> list[Clip]:
+        """Oldest first."""
+        willing = self.contributors()
+        labelled = reversed(self._vault.clips(labelled=True))
+        return [
+            clip
+            for clip in labelled
+            if clip.user in willing and clip.spec == specification.features
+        ]
+
+    def _specification(self) -> HeadSpecification:
+        head = self._vault.universal()
+        if head is None:
+            raise WorkError(
+                "this device has no universal head yet, so it can't take part in a fleet; "
+                "give it one with mien device head FILE"
+            )
+        return _read(head.about)
+
+
+def _read(about: Mapping[str, Any]) -> HeadSpecification:
+    told = about.get("specification")
+    if isinstance(told, Mapping):
+        told = json.dumps(dict(told))
+    if not isinstance(told, str):
+        raise WorkError("the device's universal head does not say what it is made for")
+    return HeadSpecification.from_json(told)
+
+
+def _no_clips(dimension: int) -> ClipSet:
+    none = np.zeros(0, dtype=np.int64)
+    return ClipSet((), (), none, np.zeros((0, dimension), dtype=np.float32), none.copy())
