@@ -12,7 +12,7 @@ from pathlib import Path
 from client.vault.database import Lock, connect, read_lock
 from client.vault.errors import VaultBusy, VaultCorrupt, explained
 from common.errors import WorkError
-from common.files import PRIVATE_FILE
+from common.files import PRIVATE_FILE, sync
 
 Fill = Callable[[Path], object]
 
@@ -53,25 +53,17 @@ def _filled(target: Path, fill: Fill) -> Iterator[Path]:
             os.close(handle)
             fill(temporary)
             temporary.chmod(PRIVATE_FILE)
-            _sync(temporary)
+            sync(temporary)
             yield temporary
         finally:
             temporary.unlink(missing_ok=True)
-        _sync(target.parent)
+        sync(target.parent)
     except FileExistsError:
         raise
     except OSError as error:
         raise WorkError(
             f"{target} can't be written ({error.strerror}); nothing was kept"
         ) from error
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def copy_database(source: Path, target: Path, *, named: Path) -> None:

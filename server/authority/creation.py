@@ -27,14 +27,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from common.enrolment.bundle import split_address
 from common.errors import UsageError
-from common.files import private_folder
+from common.files import private_folder, sync
 from server.authority.certificates import (
     authority_certificate,
     revocation_list,
     server_certificate,
 )
 from server.authority.devices import DeviceRegistry
-from server.authority.secrets import sync_folder, write_key, write_new
+from server.authority.secrets import write_key, write_new
 from server.authority.settings import FleetSettings
 
 
@@ -70,7 +70,7 @@ def create_fleet(
     try:
         _fill(made, settings, keys, now)
         made.rename(folder)  # onto nothing, or onto an empty folder
-        sync_folder(folder.parent)
+        sync(folder.parent)
     except BaseException:
         shutil.rmtree(made, ignore_errors=True)
         raise

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from common.errors import UsageError, WorkError
-from common.files import PRIVATE_FILE, write_atomically
+from common.files import PRIVATE_FILE, sync, write_atomically
 
 OTHERS: Final = 0o077
 _PrivateKey = ec.EllipticCurvePrivateKey | Ed25519PrivateKey
@@ -38,16 +38,7 @@ def write_new(path: Path, content: bytes) -> None:
         raise UsageError(f"{path} is there already and is not written over") from None
     finally:
         whole.unlink()
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until a folder's own entries are on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(path.parent)
 
 
 def write_key(path: Path, key: _PrivateKey) -> None:

@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from common.errors import UsageError, WorkError
 from common.expressions import EXPRESSIONS
+from common.files import sync
 from simulations.data.processes import is_alive
 
 METADATA_KEY: Final = "mien"
@@ -149,25 +150,17 @@ def _replacing(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        _sync(temporary)
+        sync(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def _is_abandoned(part: Path) -> bool:
     """Whether the run that wrote it was killed; another run may be writing the same file."""
     owner = part.name.removesuffix(".part").rpartition(".")[2].partition("-")[0]
     return not (owner.isdecimal() and is_alive(int(owner)))
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _write_parquet(path: Path, clips: Iterator[ClipRows], about: About) -> int:
