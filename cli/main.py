@@ -15,7 +15,18 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import typer
 
-from cli import bench, demo, device, experiment, extract, people, server, simulate, weights
+from cli import (
+    bench,
+    demo,
+    device,
+    experiment,
+    extract,
+    fleet_demo,
+    people,
+    server,
+    simulate,
+    weights,
+)
 from cli.console import exit_code_of, output
 
 app = typer.Typer(
@@ -32,6 +43,7 @@ leave it, through one guarded gate, on record.
 Start with `mien demo`, which needs no data; then `mien simulate` on your own.""",
 )
 app.command("demo")(demo.command)
+app.command("fleet-demo")(fleet_demo.command)
 app.command("simulate")(simulate.command)
 app.command("extract")(extract.command)
 app.add_typer(weights.app, name="weights")
@@ -40,6 +52,7 @@ app.add_typer(bench.app, name="bench")
 people.register(app)
 app.add_typer(device.app, name="device")
 app.add_typer(server.app, name="server")
+app.add_typer(privacy.app, name="privacy")
 
 
 def _version(wanted: bool) -> None:

@@ -62,7 +62,7 @@ def test_words_name_noise_promise_and_advice() -> None:
     assert "2.684 clipping norms" in done.out
     assert "25 % of the members at 1 % false alarms" in done.out
     assert "lab: 59 -> 24 %" in done.out
-    assert "Use a public projection to 16 numbers" in done.out
+    assert "Use a public projection to at most 16 numbers" in done.out
 
 
 @pytest.mark.parametrize(
