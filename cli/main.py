@@ -23,6 +23,7 @@ from cli import (
     extract,
     fleet_demo,
     people,
+    privacy,
     server,
     simulate,
     weights,
