@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -206,6 +207,8 @@ def check_clip(path: Path) -> Path:
         UsageError: there is none.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise UsageError(f"{path}: the clip can't be read (it is no file)")
         with path.open("rb"):
             return path
     except (OSError, ValueError) as error:

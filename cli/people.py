@@ -272,6 +272,8 @@ def _write(path: Path, value: object) -> None:
 
     from common.files import write_atomically
 
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path} is no file; name one that is not there yet, or a file")
     try:
         write_atomically(path, json.dumps(value, indent=1).encode() + b"\n")
     except (OSError, ValueError) as error:
@@ -307,7 +309,9 @@ def forget(
 
     with opened_vault(folder, passphrase_file) as vault:
         device = Device(vault)
-        if not yes and on_terminal() and not typer.confirm(f"Erase all of {name}?", err=True):
+        if not yes and not on_terminal():
+            raise UsageError(f"{name} was not erased: there is nobody to ask here; add --yes")
+        if not yes and not typer.confirm(f"Erase all of {name}?", err=True):
             raise UsageError(f"{name} was not erased")
         done = device.forget(name)
     if json:

@@ -36,6 +36,7 @@ QUIET_SECONDS: Final = 60.0
 """That a connection may be open without a job."""
 DRAIN_SECONDS: Final = 5.0
 LINGER_SECONDS: Final = 1.0
+LEFT_SECONDS: Final = 0.2
 
 Question = Callable[[str], Awaitable[Mapping[str, Any]]]
 
@@ -174,8 +175,26 @@ class _Connection:
         if job["do"] not in WORK:
             raise UsageError(f"a daemon does not do {job['do']!r}")
         await self.tell({"event": "began"})
-        chunks = clip.pieces() if clip is not None else None
-        return await self._workers.run(job, chunks=chunks, on_event=self._pass_on)
+        if clip is None:
+            return await self._workers.run(job, chunks=None, on_event=self._pass_on)
+        return await self._unless_left(job, clip)
+
+    async def _unless_left(self, job: Job, clip: _ClipReader) -> Mapping[str, Any]:
+        """Do a job whose clip came over this connection: who closes it wants nothing kept."""
+        running = asyncio.ensure_future(
+            self._workers.run(job, chunks=clip.pieces(), on_event=self._pass_on)
+        )
+        leaving = asyncio.ensure_future(clip.left())
+        try:
+            await asyncio.wait({running, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if not running.done():
+                running.cancel()
+                await asyncio.wait({running})
+                raise UsageError("the clip was taken back while it was looked at")
+            return running.result()
+        finally:
+            running.cancel()
+            leaving.cancel()
 
     async def _pass_on(self, event: Event) -> None:
         # A command that was broken off hears no more; what it began is finished all the same.
@@ -218,6 +237,11 @@ class _ClipReader:
             data = await self._piece()
             if data:
                 yield data
+
+    async def left(self) -> None:
+        """Return once the clip is here and the other side has closed the connection."""
+        while not (self._ended and self._reader.at_eof()):
+            await asyncio.sleep(LEFT_SECONDS)
 
     async def drain(self) -> bool:
         """Read what is left of it; false where it does not come to its end."""

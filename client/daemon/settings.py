@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from client.device.place import DEVICE_FILE, read_device
+from client.device.place import DEVICE_FILE, NEXT_KEY, read_device
 from common.errors import WorkError
 
 IDLE_SECONDS: Final = 60.0
 SETTLE_SECONDS: Final = 2.0
 _KNOWN: Final = {
     "key",
+    NEXT_KEY,
     "backbone",
     "identity",
     "inboxes",

@@ -170,7 +170,8 @@ class Taker:
             self.counts.personalised += 1
         except MienError as error:
             if not self._ending.is_set():
-                self._tell(f"a personal head could not be fitted: {error}")
+                why = str(error) if self._naming else "`mien users` says more"
+                self._tell(f"a personal head could not be fitted: {why}")
 
 
 def _occasion(vault: Vault, clips: tuple[Clip, ...]) -> tuple[dict[str, int], str]:

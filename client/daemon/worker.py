@@ -12,6 +12,7 @@ import base64
 import binascii
 import hashlib
 import os
+import stat
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -131,6 +132,8 @@ def digest_of(source: Source) -> Any:
     if isinstance(source, ClipStream):
         return source.digest
     try:
+        if not stat.S_ISREG(source.stat().st_mode):
+            raise UsageError(f"{source}: can't be read (it is no file)")
         with source.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from client.device import erase, export
 from client.device.described import clip_row, head_in_use, release_row, user_row
 from client.device.due import feature_spec, is_due, personalise_after, progress
+from client.membership import fleet_status
 from client.vault.errors import RowDamaged
 from client.vault.records import CONSENT_VERSION, Clip, Consent, User
 from client.vault.vault import Vault
@@ -106,13 +107,19 @@ class Device:
     def discard(self, id: str) -> dict[str, Any]:
         """Erase a clip, as one of somebody else that was taken for the user's.
 
+        The user's personal head was made with it, and goes too: it is made anew when that is due.
+
         Raises:
             UsageError: no such clip, or more than one.
+            VaultBusy, VaultFull: it is erased, but old encrypted pages stay for the moment.
         """
         with self.vault.transaction():
             clip = self._find(id)
             self.vault.delete_clip(clip.id)
-            return self._told(clip)
+            self.vault.drop_personal(clip.user)
+            told = self._told(clip)
+        self.vault.wipe()
+        return told
 
     def consent(self, name: str, *, federate: bool) -> dict[str, Any]:
         """Change whether a user helps to improve the universal head; see `described.user_row`.
@@ -163,7 +170,10 @@ class Device:
         return export.export(self.vault, users, full=full)
 
     def status(self) -> dict[str, Any]:
-        """The device in numbers: users, clips, heads, releases, damaged rows, what is due."""
+        """The device in numbers: users, clips, heads, releases, damaged rows, what is due.
+
+        `fleet` is `client.membership.fleet_status`: the fleet that it is in, or None.
+        """
         spec = feature_spec(self.vault)
         users, clips = self.vault.users(), self.vault.clips()
         universal = self._universal()
@@ -182,6 +192,7 @@ class Device:
             "universal_head": universal,
             "releases": sum(1 for _ in self.vault.ledger.entries()),
             "damaged": len(self.vault.noticed),
+            "fleet": fleet_status(self.vault),
         }
 
     def _universal(self) -> dict[str, Any] | None:

@@ -12,13 +12,15 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from common.errors import UsageError, WorkError
 from common.files import private_folder, write_atomically
 
 DEVICE_FILE: Final = "device.json"
 VARIABLE: Final = "MIEN_DEVICE"
+NEXT_KEY: Final = "next_key"
+"""In device.json while a rekey is under way: what the vault is locked with once it is done."""
 PASSPHRASE, KEYRING, KEY_FILE = KEY_SOURCES = ("passphrase", "keyring", "file")
 _OTHERS_MAY: Final = 0o077
 
@@ -83,7 +85,7 @@ def read_device(folder: Path) -> dict[str, Any]:
         settings = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise WorkError(f"{path}: the device's settings can't be read: {error}") from error
-    if not isinstance(settings, dict) or not _names_a_key(settings.get("key")):
+    if not isinstance(settings, dict) or not names_a_key(settings.get("key")):
         raise WorkError(
             f"{path}: the device's settings do not say where its key comes from; expected "
             f'"key": {{"source": one of {", ".join(KEY_SOURCES)}}}'
@@ -91,7 +93,8 @@ def read_device(folder: Path) -> dict[str, Any]:
     return settings
 
 
-def _names_a_key(key: object) -> bool:
+def names_a_key(key: object) -> TypeGuard[dict[str, str]]:
+    """Whether it is what device.json says of where a key comes from."""
     if not isinstance(key, dict) or key.get("source") not in KEY_SOURCES:
         return False
     return key["source"] != KEY_FILE or isinstance(key.get("path"), str)

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from client.device.place import KEY_FILE, KEYRING, read_device
-from client.vault.errors import VaultLocked
+from client.device.place import KEY_FILE, KEYRING, NEXT_KEY, names_a_key, read_device
+from client.vault.errors import VaultLocked, VaultWrongKey
 from client.vault.keys import KeyFile, Passphrase, Secret
 from client.vault.vault import Vault, unlock
 from common.errors import UsageError
@@ -52,7 +52,13 @@ def data_key(folder: Path, *, passphrase_file: Path | None = None, ask: Ask | No
     held = from_daemon(folder)
     if held is not None:
         return held
-    return unlock(folder, _secret(folder, settings["key"], passphrase_file, ask))
+    try:
+        return unlock(folder, _secret(folder, settings["key"], passphrase_file, ask))
+    except (VaultWrongKey, VaultLocked):
+        after = settings.get(NEXT_KEY)
+        if not names_a_key(after):
+            raise
+        return unlock(folder, _secret(folder, after, passphrase_file, ask))
 
 
 def secret_of(

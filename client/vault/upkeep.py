@@ -86,6 +86,17 @@ class Upkeep(VaultPart):
         if self._db.in_transaction:
             raise RuntimeError("old pages are wiped at once: call it outside transactions")
 
+    def wipe(self) -> None:
+        """Leave nothing of what was deleted or replaced in the vault's files.
+
+        Raises:
+            VaultBusy, VaultFull: another process reads the vault, or the disk is full: old
+                encrypted pages stay until that ends.
+            RuntimeError: inside a transaction.
+        """
+        self._check_outside()
+        self._wipe_log()
+
     def _wipe_log(self) -> None:
         """Leave no old page: not in the log, nor in what a killed restore left."""
         path = self._db.path

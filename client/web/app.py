@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from client.device.device import Device
+from client.vault.errors import VaultWrongKey
 from client.web.guard import HEADERS, Guard, Session
 from client.web.pages import Pages
 from client.web.recording_routes import RecordingRoutes
@@ -25,6 +26,10 @@ from common.errors import MienError, UsageError
 
 _UNEXPECTED: Final = "Something went wrong inside Mien. Nothing was changed; please try again."
 _NOT_HERE: Final = "There is nothing here."
+_NEW_KEY: Final = (
+    "The device has a new key since this page was started. End the page and start it anew: "
+    "mien device web."
+)
 _NOT_SO: Final = "This can't be asked in this way."
 
 
@@ -99,6 +104,8 @@ class Errors:
     async def expected(self, request: Request, error: Exception) -> Response:
         """What a person can do something about: 400 for the request, 409 for the work."""
         status = 400 if isinstance(error, UsageError) else 409
+        if isinstance(error, VaultWrongKey):
+            return self._sorry(request, status, _NEW_KEY)
         return self._sorry(request, status, sentence(str(error)))
 
     async def http(self, request: Request, error: Exception) -> Response:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import secrets
 import signal
 import socket
 import threading
 import webbrowser
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 
 from client.daemon.socket import Remote
-from client.daemon.socket import data_key as daemon_key
 from client.daemon.workers import Workers
 from client.device.device import Device
 from client.vault.vault import Vault
@@ -54,7 +54,7 @@ def serve(
     with Vault(folder, data_key) as vault, listening(port) as listener:
         token = secrets.token_urlsafe(32)
         real_port = listener.getsockname()[1]
-        app = make_app(Device(vault), _jobs(folder, data_key), token, real_port)
+        app = make_app(Device(vault), _EitherJobs(folder, data_key), token, real_port)
         link = f"http://{ADDRESS}:{real_port}/?token={token}"
         print(f"Mien's page: {link}\nOnly this computer can open it. Ctrl-C ends it.", flush=True)
         server = uvicorn.Server(_config(app))
@@ -113,10 +113,28 @@ def listening(port: int) -> Iterator[socket.socket]:
         yield listener
 
 
-def _jobs(folder: Path, data_key: bytes) -> Jobs:
-    if daemon_key(folder) is not None:
-        return Remote(folder)
-    return Workers(folder, data_key)
+class _EitherJobs:
+    """A daemon that runs does the work, whose models are warm; else workers of the page's own."""
+
+    def __init__(self, folder: Path, data_key: bytes) -> None:
+        self._remote, self._own = Remote(folder), Workers(folder, data_key)
+
+    async def run(
+        self,
+        job: Mapping[str, Any],
+        *,
+        chunks: AsyncIterator[bytes] | None = None,
+        on_event: Callable[[dict[str, Any]], None] | None = None,
+    ) -> dict[str, Any]:
+        """See `client.web.recordings.Jobs`."""
+        there = await asyncio.to_thread(lambda: self._remote.running)
+        jobs: Jobs = self._remote if there else self._own
+        return await jobs.run(job, chunks=chunks, on_event=on_event)
+
+    async def close(self) -> None:
+        """End the page's own workers, if they were started."""
+        await self._remote.close()
+        await self._own.close()
 
 
 @contextmanager

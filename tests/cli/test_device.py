@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -20,10 +21,12 @@ from hypothesis import strategies as st
 
 from cli import device as device_commands
 from cli import main
+from cli.device_setup import ChosenSecret, change_lock
 from client.daemon.socket import ask, data_key
 from client.device.texts import FIRST_START
 from client.vault.device_store import VaultStore
-from client.vault.keys import KeyFile, Passphrase
+from client.vault.errors import VaultBusy
+from client.vault.keys import KeyFile, Passphrase, make_key_file
 from client.vault.vault import Vault, unlock
 from common.heads.file import save_head
 from tests.cli.command import ROOT, Command
@@ -228,6 +231,52 @@ def test_rekey_changes_every_key(mien: Command, made: Path, tmp_path: Path) -> N
     taken = mien("device", "rekey", "--key-file", str(tmp_path / "key"))
     assert (taken.code, "never overwritten" in taken.err) == (2, True)
     assert mien("device", "check").code == 0
+
+
+def test_a_rekey_while_others_read_is_done_and_opens(
+    mien: Command, made: Path, tmp_path: Path
+) -> None:
+    """Old pages stay as long as the other reads, and that is said; but nobody is locked out."""
+    reader = sqlite3.connect(made / "vault.db", isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM users").fetchall()
+    (tmp_path / "words").write_text("new words")
+    words = tmp_path / "words"
+    with Vault(made, unlock(made, KeyFile(tmp_path / "key")), patience=0.1) as vault:
+        chosen = ChosenSecret({"source": "passphrase"}, passphrase=Passphrase("new words"))
+        with pytest.raises(VaultBusy, match="it is done"):
+            change_lock(vault, chosen)
+    reader.close()
+    assert json.loads((made / "device.json").read_text())["key"] == {"source": "passphrase"}
+    assert mien("device", "check", "--passphrase-file", str(words)).code == 0
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_killed_in_a_rekey_the_old_or_the_new_secret_opens(
+    mien: Command, made: Path, tmp_path: Path, written: bool
+) -> None:
+    """Killed before or after the vault's transaction: device.json still names the right one."""
+    make_key_file(tmp_path / "key2")
+    settings = json.loads((made / "device.json").read_text())
+    after = {"source": "file", "path": str(tmp_path / "key2")}
+    if written:
+        with Vault(made, unlock(made, KeyFile(tmp_path / "key"))) as vault:
+            vault.rekey(KeyFile(tmp_path / "key2"))
+    (made / "device.json").write_text(json.dumps({**settings, "next_key": after}))
+    assert mien("device", "check").code == 0
+    assert mien("device", "status").code == 0
+
+
+def test_a_device_can_not_be_made_where_a_file_is(mien: Command, tmp_path: Path) -> None:
+    (tmp_path / "afile").write_text("")
+    key = ("--key-file", str(tmp_path / "another"))
+    for where in (
+        ("--device", str(tmp_path / "afile/x")),
+        ("--device", str(tmp_path / "new"), "--inbox", str(tmp_path / "afile")),
+    ):
+        refused = mien("device", "init", *where, *key)
+        assert (refused.code, "no folder can be made" in refused.err) == (2, True), refused.err
+    assert not (tmp_path / "new").exists()
 
 
 def test_backup_and_restore(mien: Command, made: Path, tmp_path: Path) -> None:

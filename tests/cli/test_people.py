@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -228,7 +230,9 @@ def test_the_ledger_is_shown(mien: Mien) -> None:
 def test_forgetting_is_whole_and_said(mien: Mien, monkeypatch: pytest.MonkeyPatch) -> None:
     mien.enrol()
     mien.corrected()
-    done = mien("forget", "Ada")
+    unasked = mien("forget", "Ada")
+    assert (unasked.code, "add --yes" in unasked.err, len(mien.json("users"))) == (2, True, 1)
+    done = mien("forget", "Ada", "--yes")
     assert done.code == 0
     assert "Ada is erased (16 clips, 1 gallery, 1 users)" in done.out
     assert "can't be called back" in done.out
@@ -317,3 +321,15 @@ def test_a_running_daemon_gets_the_heavy_jobs_and_opens_the_vault(
     assert daemon.jobs[1]["paths"] == [clip]
     assert loaded == []
     assert mien("users", opening=False).code == 0
+
+
+def test_what_is_no_file_is_neither_read_nor_replaced(mien: Mien, tmp_path: Path) -> None:
+    """A pipe would keep the worker waiting, and an export would put a file in its place."""
+    mien.enrol()
+    pipe = tmp_path / "pipe.mp4"
+    os.mkfifo(pipe)
+    looked = mien("recognise", str(pipe))
+    assert (looked.code, "it is no file" in looked.err) in ((1, True), (2, True))
+    written = mien("export", "--out", str(pipe))
+    assert (written.code, "is no file" in written.err) == (2, True)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)

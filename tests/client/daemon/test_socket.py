@@ -316,3 +316,41 @@ def test_without_a_runtime_folder_it_is_in_the_temporary_one(
         monkeypatch.setattr(daemon_socket.tempfile, "gettempdir", lambda: str(root))
         folder = root / ("long" * 30)
         assert socket_path(folder).parent == root / f"mien-{os.getuid()}"
+
+
+def test_a_clip_that_is_taken_back_is_not_worked_on() -> None:
+    """Who closes the connection after the clip, before its result, wants nothing kept."""
+    ended: list[str] = []
+
+    class Slow(FakeWorkers):
+        async def run(self, job: Any, *, chunks: Any, on_event: Any) -> dict[str, Any]:
+            async for _ in chunks:
+                pass
+            try:
+                await asyncio.sleep(30)
+            except asyncio.CancelledError:
+                ended.append(job["name"])
+                raise
+            return {}
+
+    async def act(folder: Path) -> None:
+        running = SocketServer(socket_path(folder), Slow(), answer)
+        await running.start()
+        try:
+            _, writer = await asyncio.open_unix_connection(str(socket_path(folder)))
+            writer.write(line_of(recognise(None, "mine")))
+            writer.write(line_of({"bytes": 3}) + b"abc" + line_of({"bytes": 0}))
+            await writer.drain()
+            await asyncio.sleep(0.5)
+            assert ended == []
+            writer.close()
+            for _ in range(100):
+                if ended:
+                    break
+                await asyncio.sleep(0.05)
+        finally:
+            await running.close()
+
+    with short_folder() as folder:
+        asyncio.run(act(folder))
+    assert ended == ["mine"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 from client.device import work
 from client.device.device import Device
 from client.device.due import PERSONALISE_AFTER, set_personalise_after
+from client.device.fitting import personalise
+from client.vault.vault import Vault
 from common.errors import UsageError
 from common.expressions import EXPRESSIONS
 from tests.client.device.conftest import Play
@@ -110,6 +113,20 @@ def test_discarding_erases_a_clip(device: Device, play: Play) -> None:
     id = play.recognise(play.clip("Ada")).clip
     assert device.discard(id)["user"] == "Ada"
     assert device.clip(id) is None
+
+
+def test_nothing_learnt_from_a_discarded_clip_is_left(
+    device: Device, vault: Vault, play: Play
+) -> None:
+    user = play.enrol("Ada")
+    ids = play.corrected(["happy", "sad", "angry", "calm"])
+    personalise(vault, user)
+    assert vault.personal(user) is not None
+    device.discard(ids[0])
+    assert vault.personal(user) is None
+    assert vault.remains([ids[0].encode()]) == 0
+    assert ids[0] not in json.dumps(device.export("Ada"))
+    assert device.status()["due"] == ["Ada"]
 
 
 def test_personalising_is_due_after_some_corrections(device: Device, play: Play) -> None:

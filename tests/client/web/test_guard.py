@@ -79,6 +79,15 @@ def test_a_wrong_cookie_is_refused(stranger: Visitor, cookie: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "foreign", ["x=1", 'pref={"a":1}', "a=b c", "a[b]=1", "novalue", "_xsrf=2|abc", "\xfcber=1"]
+)
+def test_other_programs_cookies_do_no_harm(stranger: Visitor, foreign: str) -> None:
+    """Cookies are shared by all ports of an address."""
+    cookie = f"{foreign}; {SESSION.cookie}={SESSION.ticket}; {foreign}".encode("latin-1")
+    assert stranger.http.get("/live", headers={"cookie": cookie}).status_code == 200
+
+
+@pytest.mark.parametrize(
     "token", ["", "wrong", TOKEN[:-1], TOKEN + "x", "%00", "ü", SESSION.ticket]
 )
 def test_a_wrong_token_is_refused(stranger: Visitor, token: str) -> None:
