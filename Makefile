@@ -8,7 +8,7 @@ export FLWR_DISABLE_UPDATE_CHECK := 1
 # Many short processes import torch here; compiled once, they start in a third of the time.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup test test-slow lint simulate demo clean
+.PHONY: help setup test test-slow lint simulate demo fleet-demo clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -37,6 +37,9 @@ test-slow: .venv/.ready  ## real runs that take longer (at most 25 minutes)
 
 demo: .venv/.ready  ## synthetic actors, from video to report, nothing to download
 	$(BIN)/mien demo --out out/demo
+
+fleet-demo: .venv/.ready  ## server, three devices, three rounds on loopback; ends by itself
+	$(BIN)/mien fleet-demo
 
 simulate: .venv/.ready  ## make simulate FEATURES=table.csv or DATA=folder
 	$(BIN)/mien simulate $(if $(FEATURES),--features $(FEATURES)) $(if $(DATA),--data $(DATA)) --out out/simulate

@@ -115,6 +115,40 @@ def device(
     _show(figures, as_json=json)
 
 
+@app.command("fleet")
+def fleet(
+    devices: Annotated[int, typer.Option(help="Scripted devices.", min=1, max=2000)] = 200,
+    nodes: Annotated[
+        int, typer.Option(help="Real SuperNodes, measured by themselves; 0 for none.", min=0)
+    ] = 3,
+    rounds: Annotated[int, typer.Option(help="Head rounds of each.", min=1, max=100)] = 5,
+    seconds: Annotated[float, typer.Option(help="That each may take at the most.", min=10)] = 300.0,
+    dimension: Annotated[
+        int, typer.Option(help="Of the scripted devices' features.", min=1, max=4096)
+    ] = 1280,
+    json: Json = False,
+) -> None:
+    """A fleet's server under load, on loopback: scripted devices by the hundred, real ones by few.
+
+    Seconds per round with devices that have nothing to do, errors, and memory of the SuperLink and
+    of a device's SuperNode. TLS, signed requests and the proxy are as in operation. Needs nginx.
+
+    **Example:** `mien bench fleet --devices 200 --json`
+    """
+    from simulations.bench.fleet import measure_fleet
+
+    with phase_bars() as watch:
+        figures = measure_fleet(
+            devices=devices,
+            nodes=nodes,
+            rounds=rounds,
+            seconds=seconds,
+            dimension=dimension,
+            watch=watch,
+        )
+    _show(figures, as_json=json)
+
+
 def _synthetic_clip(workers: int, watch: Watcher) -> Path:
     from simulations.data.ravdess_tree import find_clips
     from simulations.settings import parse_settings

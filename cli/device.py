@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from cli.console import print_json
+from cli.device_fleet import join, leave
 from cli.identity import check_identity
 from cli.opened import FolderOption, JsonOption, PassphraseOption, opened_vault, say
 from common.errors import UsageError, WorkError
@@ -35,6 +36,8 @@ NewKeyring = Annotated[
 
 
 app.command("check-identity")(check_identity)
+app.command("join")(join)
+app.command("leave")(leave)
 
 
 @app.command("init")
@@ -175,13 +178,26 @@ def install(
 
 @app.command("head")
 def head(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="From `mien simulate --save-head`.")],
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="From `mien simulate --save-head`.")
+    ] = None,
+    previous: Annotated[
+        bool, typer.Option("--previous", help="Go back to the head before the newest release.")
+    ] = False,
     device: FolderOption = None,
     passphrase_file: PassphraseOption = None,
 ) -> None:
-    """Give the device a universal head from a file."""
+    """Give the device a universal head from a file, or the one before again."""
     from cli.device_setup import save_head, stored_head
+    from client.adoption import use_previous
 
+    if (file is None) != previous:
+        raise UsageError("give either a head's FILE or --previous")
+    if file is None:
+        with opened_vault(device, passphrase_file) as vault:
+            use_previous(vault)
+        say("The universal head from before is in use; the fleet's next release replaces it.")
+        return
     stored = stored_head(file)
     with opened_vault(device, passphrase_file) as vault:
         note = save_head(vault, stored)

@@ -20,6 +20,7 @@ from client.device.place import (
     DEVICE_FILE,
     KEY_FILE,
     KEYRING,
+    NEXT_KEY,
     PASSPHRASE,
     read_device,
     write_device,
@@ -34,11 +35,13 @@ from client.vault.vault import (
     Vault,
     create_vault,
     make_key_file,
+    unlock,
 )
 from common.errors import UsageError, WorkError
 from common.files import private_folder
 
 Ask = Callable[[], str]
+REFUSALS_SHOWN: Final = 3
 _WAYS: Final = "--key-file, --passphrase-file and --keyring are three ways; choose one"
 
 
@@ -155,11 +158,20 @@ def make_device(folder: Path, chosen: ChosenSecret, text: Mapping[str, Any]) -> 
         raise UsageError(
             f"{folder}: there is a device here already; name another folder with --device"
         )
-    private_folder(folder)
-    for inbox in text["inboxes"]:
-        Path(inbox).mkdir(parents=True, exist_ok=True)
+    _make_folders([Path(inbox) for inbox in text["inboxes"]], folder)
     create_vault(folder, chosen.secret(folder)).close()
     write_device(folder, {"key": chosen.key, **text})
+
+
+def _make_folders(inboxes: Sequence[Path], folder: Path) -> None:
+    try:
+        for path in inboxes:
+            path.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
+    except OSError as error:
+        raise UsageError(
+            f"{error.filename}: no folder can be made there ({error.strerror}); name another"
+        ) from error
 
 
 def change_lock(vault: Vault, chosen: ChosenSecret) -> None:
@@ -168,9 +180,24 @@ def change_lock(vault: Vault, chosen: ChosenSecret) -> None:
     Raises:
         UsageError, WorkError: the new secret is not in order; then nothing was changed.
     """
-    settings = read_device(vault.folder)
-    vault.rekey(chosen.secret(vault.folder))
-    write_device(vault.folder, {**settings, "key": chosen.key})
+    folder, settings = vault.folder, read_device(vault.folder)
+    secret = chosen.secret(folder)
+    # Whoever is killed in between leaves both: `client.device.unlock` tries one after the other.
+    write_device(folder, {**settings, NEXT_KEY: chosen.key})
+    try:
+        vault.rekey(secret)
+    finally:
+        locked_by = chosen.key if _opens(folder, secret) else settings["key"]
+        kept = {name: value for name, value in settings.items() if name != NEXT_KEY}
+        write_device(folder, {**kept, "key": locked_by})
+
+
+def _opens(folder: Path, secret: Secret) -> bool:
+    try:
+        unlock(folder, secret)
+    except WorkError:
+        return False
+    return True
 
 
 def restore_device(
@@ -289,6 +316,8 @@ def _daemon_lines(daemon: Mapping[str, Any] | None) -> list[str]:
         node = daemon["fleet"]
         state = "SuperNode runs" if node["process"] else "SuperNode does not run"
         lines.append(f"Fleet: {node['address']}, {state}, started {node['starts']} time(s)")
+        if node.get("refused"):
+            lines.append(f"Fleet: {node['refused']}")
     return lines
 
 
@@ -308,7 +337,19 @@ def _vault_lines(vault: Mapping[str, Any] | None) -> list[str]:
         f"Head of a user without a personal one: {vault['head']}",
         f"Taking part in a fleet: {part}{', paused' if vault['paused'] else ''}; "
         f"{vault['releases']} release(s) on record",
+        *_fleet_lines(vault.get("fleet")),
     ]
+
+
+def _fleet_lines(fleet: Mapping[str, Any] | None) -> list[str]:
+    if fleet is None:
+        return []
+    adopted = f"release {fleet['release']} is adopted" if fleet["release"] else "no release yet"
+    told = [
+        f"{each['about']} refused: {each['text']} ({each['at']})"
+        for each in fleet["refusals"][-REFUSALS_SHOWN:]
+    ]
+    return [f"Member of fleet {fleet['fleet']} as {fleet['device']}, {adopted}", *told]
 
 
 def service_file(folder: Path, kind: str) -> str:

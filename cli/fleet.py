@@ -18,6 +18,7 @@ from cli.fleet_shared import Folder, Json, say
 from common.errors import UsageError
 
 if TYPE_CHECKING:
+    from server.fleet.events import Event
     from server.fleet.status import FleetStatus
 
 LAST_ROUNDS = 10
@@ -40,11 +41,25 @@ def run(
             "shows none by itself: devices then need a TLS tunnel that does.",
         ),
     ] = False,
+    metrics_port: Annotated[
+        int,
+        typer.Option(
+            metavar="PORT", help="Loopback port for Prometheus, such as 9464; 0 for none."
+        ),
+    ] = 0,
+    metrics_devices: Annotated[
+        bool,
+        typer.Option("--metrics-devices", help="Name devices in these figures; else none is."),
+    ] = False,
+    json_logs: Annotated[
+        bool, typer.Option("--json-logs", help="One JSON object per line in place of sentences.")
+    ] = False,
 ) -> None:
     """Serve a fleet until SIGTERM: SuperLink, its executor, and the proxy that faces devices.
 
     Devices reach the fleet's routes alone; control and runtime routes stay on loopback. Rounds go
-    on where they stopped, also after kill -9. Needs nginx.
+    on where they stopped, also after kill -9. Needs nginx. After every round `dashboard.html` in
+    the folder is drawn anew.
 
     **Example:** `mien server run --folder fleet`
     """
@@ -55,10 +70,22 @@ def run(
         folder,
         listen=split_address(listen) if listen else None,
         second_lock=client_certificates,
-        tell=say,
+        tell=_tell_json if json_logs else _tell,
+        metrics_port=metrics_port,
+        name_devices=metrics_devices,
     )
     server.stop_on_signals()
     server.run()
+
+
+def _tell(event: Event) -> None:
+    say(event.sentence)
+
+
+def _tell_json(event: Event) -> None:
+    from server.fleet.events import json_line
+
+    print(json_line(event), flush=True)
 
 
 @rounds.command("start")

@@ -16,6 +16,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import typer
 
 from cli import (
+    audit,
     bench,
     demo,
     device,
@@ -54,6 +55,7 @@ people.register(app)
 app.add_typer(device.app, name="device")
 app.add_typer(server.app, name="server")
 app.add_typer(privacy.app, name="privacy")
+app.command("audit")(audit.command)
 
 
 def _version(wanted: bool) -> None:

@@ -12,6 +12,7 @@ from cli.console import print_json
 from cli.fleet import rounds
 from cli.fleet import run as fleet_run
 from cli.fleet import status as fleet_status
+from cli.fleet_quarantine import dashboard_command, quarantine
 from cli.fleet_shared import Folder, Json, opened, print_table, say, text_of
 from cli.releases import publish_command, releases_command
 from common.errors import UsageError, WorkError
@@ -37,7 +38,9 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="1 to 63 of the charac
 
 app.command("run")(fleet_run)
 app.command("status")(fleet_status)
+app.command("dashboard")(dashboard_command)
 app.add_typer(rounds, name="rounds")
+app.add_typer(quarantine, name="quarantine")
 app.command("publish")(publish_command)
 app.command("releases")(releases_command)
 

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
-from client.flower_adapter import content_of, device_folder, egress_gate, request_of
-from client.rounds import answer
+from client.flower_adapter import (
+    RELEASE,
+    content_of,
+    device_folder,
+    egress_gate,
+    request_of,
+    take_release,
+)
+
+if TYPE_CHECKING:
+    from client.settings import DeviceStore
+    from common.messages import Request
+    from common.update import HeadUpdate
 
 app = ClientApp(mods=[egress_gate])
 
@@ -25,3 +38,17 @@ def evaluate(message: Message, context: Context) -> Message:
     folder = device_folder(message, context)
     answer(folder, request_of(message, folder), run=context.run_id)
     return Message(content_of(None), reply_to=message)
+
+
+@app.query(RELEASE)
+def release(message: Message, context: Context) -> Message:
+    """Adopt a release, or stay with the last good one; the answer is empty."""
+    take_release(message, device_folder(message, context))
+    return Message(content_of(None), reply_to=message)
+
+
+def answer(store: DeviceStore, request: Request, *, run: int) -> HeadUpdate | None:
+    """See `client.rounds.answer`; only messages that ask for it load torch, releases do not."""
+    from client.rounds import answer as answered
+
+    return answered(store, request, run=run)

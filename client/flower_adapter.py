@@ -5,19 +5,22 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flwr.app import Array, ArrayRecord, Context, Error, Message, MetricRecord, RecordDict
 from flwr.common.serde import recorddict_from_proto, recorddict_to_proto
 from flwr.proto.recorddict_pb2 import RecordDict as RecordDictProto
 
+from client.adoption import adopt
 from client.device.unlock import open_vault
-from client.gate import let_through
+from client.gate import REFUSED_REASON, let_through
+from client.membership import membership
 from client.settings import DeviceStore
-from client.store import DeviceFolder
 from client.vault.device_store import VaultStore
 from common.errors import MienError, WorkError
-from common.messages import EVALUATE, Request, read_request
 from common.paths import simulated_device, simulation_folder
+from common.releases.container import MOST_BYTES
+from common.releases.errors import ReleaseRefused
 from common.update import HeadUpdate
 from common.wire import (
     ARRAYS,
@@ -29,8 +32,13 @@ from common.wire import (
     wire_reply,
 )
 
+if TYPE_CHECKING:
+    from common.messages import Request
+
+RELEASE = "release"
+RELEASE_MESSAGE = f"query.{RELEASE}"
+MOST_LINKS = 64
 REFUSED_CODE = 2
-REFUSED_REASON = "the device did not take part; its own error log says why"
 
 ClientApp = Callable[[Message, Context], Message]
 
@@ -50,7 +58,9 @@ def device_folder(message: Message, context: Context) -> DeviceStore:
     """
     vault = context.node_config.get("vault-dir")
     if vault is not None:
-        return VaultStore(open_vault(Path(str(vault)), ask=_nobody))
+        return VaultStore(open_vault(Path(str(vault)), ask=_nobody), _asked(message))
+    from client.store import DeviceFolder  # which, unlike a vault, loads torch
+
     configured = context.node_config.get("state-dir")
     if configured is not None:
         return DeviceFolder(Path(str(configured)))
@@ -64,6 +74,13 @@ def device_folder(message: Message, context: Context) -> DeviceStore:
     return DeviceFolder(simulated_device(root, device))
 
 
+def _asked(message: Message) -> str:
+    """The head specification that a request names; empty where it names none."""
+    records = message.content.config_records
+    told = records["config"].get("specification") if "config" in records else None
+    return told if isinstance(told, str) else ""
+
+
 def _nobody(prompt: str) -> str:
     """The answer of a process that must not ask on a terminal."""
     return ""
@@ -75,6 +92,8 @@ def request_of(message: Message, store: DeviceStore) -> Request:
     Raises:
         WorkError: it is not a request, or not one for this device's head.
     """
+    from common.messages import read_request
+
     content = message.content
     if ARRAYS not in content.array_records or "config" not in content.config_records:
         raise WorkError("the server's message is not a request")
@@ -82,6 +101,29 @@ def request_of(message: Message, store: DeviceStore) -> Request:
     arrays = {name: array.numpy() for name, array in record.items()}
     numbers = dict(content.config_records["config"])
     return read_request(numbers, arrays, store.settings().specification)
+
+
+def take_release(message: Message, store: DeviceStore) -> None:
+    """Adopt the release that a message brings; one that is refused is noted in the vault alone.
+
+    A device without a vault, or in no fleet, has nothing to do with releases.
+
+    Raises:
+        WorkError: the message is not of the form that a release travels in.
+    """
+    if not isinstance(store, VaultStore) or membership(store.vault) is None:
+        return
+    records = message.content.config_records
+    told = dict(records[RELEASE]) if RELEASE in records else {}
+    release, links = told.get("release"), told.get("links", [])
+    if not isinstance(release, bytes) or not isinstance(links, list) or len(links) > MOST_LINKS:
+        raise WorkError("the server's message is not a release")
+    if len(release) > MOST_BYTES or not all(isinstance(link, bytes) for link in links):
+        raise WorkError("the server's message is not a release")
+    try:
+        adopt(store.vault, release, [link for link in links if isinstance(link, bytes)])
+    except ReleaseRefused:
+        return  # `adopt` has noted it; the server learns nothing of what this device has
 
 
 def content_of(update: HeadUpdate | None) -> RecordDict:
@@ -117,13 +159,17 @@ def egress_gate(message: Message, context: Context, call_next: ClientApp) -> Mes
         }
         update = let_through(store.ledger, wire_reply(read_back), expected, occasion, len(wire))
         return Message(content_of(update), reply_to=message)
-    except Exception:  # noqa: BLE001 - nothing of an error may travel
-        _keep_error(message, context, traceback.format_exc())
+    except Exception as error:  # noqa: BLE001 - nothing of an error may travel
+        _keep_error(message, context, error)
         return Message(Error(REFUSED_CODE, REFUSED_REASON), reply_to=message)
 
 
 def _agreed(message: Message, store: DeviceStore) -> tuple[Expected | None, str]:
     """What this device may send in answer to a message, and the federation's name."""
+    if message.metadata.message_type == RELEASE_MESSAGE:
+        return None, RELEASE
+    from common.messages import EVALUATE
+
     request = request_of(message, store)
     if message.metadata.message_type != "train" or request.stage == EVALUATE:
         return None, request.plan.name
@@ -132,9 +178,22 @@ def _agreed(message: Message, store: DeviceStore) -> tuple[Expected | None, str]
     return agreed, request.plan.name
 
 
-def _keep_error(message: Message, context: Context, text: str) -> None:
+def _keep_error(message: Message, context: Context, error: Exception) -> None:
     """Write an error to the device's log; a device that can't be opened has nowhere to keep it."""
+    text = "".join(traceback.format_exception(error))
     try:
-        device_folder(message, context).log_error(text)
+        store = device_folder(message, context)
+        store.log_error(text)
+        if isinstance(store, VaultStore) and isinstance(error, MienError):
+            store.note_refusal(_occasion(message), str(error))
     except (OSError, KeyError, ValueError, MienError):
         return
+
+
+def _occasion(message: Message) -> str:
+    """What a message wanted, in the words of the device's status."""
+    if message.metadata.message_type == RELEASE_MESSAGE:
+        return "a release"
+    records = message.content.config_records
+    number = records["config"].get("round") if "config" in records else None
+    return f"round {number}" if type(number) is int else "a request"

@@ -10,11 +10,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from typing import Final
 
 from client.settings import ReleaseLedger
 from common.heads.specification import DTYPE
 from common.update import HeadUpdate
 from common.wire import Expected, WireRefused, WireReply, read_update
+
+REFUSED_REASON: Final = "the device did not take part; its own error log says why"
+"""All that a server learns of an error on a device."""
 
 
 def let_through(

@@ -13,6 +13,10 @@ from typing import Final
 
 ROOMS: Final = ("client", "common", "server")
 CONFIG_FILE: Final = "pyproject.toml"
+APP_NAME: Final = "mien-fleet"
+PUBLISHER: Final = "mien"
+APP_ID: Final = f"{PUBLISHER}/{APP_NAME}"
+"""Flower's name of the app."""
 
 
 def app_files() -> dict[str, bytes]:
@@ -29,7 +33,7 @@ def app_files() -> dict[str, bytes]:
 def _configuration() -> str:
     """No dependencies: Flower would install them for every run."""
     return f"""[project]
-name = "mien-fleet"
+name = "{APP_NAME}"
 version = "{version("mien")}"
 description = "One federation of Mien's universal head"
 license = "Apache-2.0"
@@ -37,7 +41,7 @@ requires-python = ">=3.11"
 dependencies = []
 
 [tool.flwr.app]
-publisher = "mien"
+publisher = "{PUBLISHER}"
 fab-include = [{", ".join(f'"{room}/**/*.py"' for room in ROOMS)}]
 
 [tool.flwr.app.components]

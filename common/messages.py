@@ -56,7 +56,7 @@ def read_request(
             that are not a head.
     """
     if numbers.get("specification") != own.to_json():
-        raise WorkError("the server asks for another head than this device is set up for")
+        raise WorkError(_other_head(numbers.get("specification"), own))
     stage, round_ = numbers.get("stage"), numbers.get("round")
     if stage not in (*STAGES, EVALUATE):
         raise WorkError("the server asks for an unknown stage")
@@ -67,6 +67,18 @@ def read_request(
     except UsageError as error:
         raise WorkError(f"the server's plan is none: {error}") from error
     return Request(plan, str(stage), round_, _head(own, arrays))
+
+
+def _other_head(asked: object, own: HeadSpecification) -> str:
+    told = "the server asks for another head than this device is set up for"
+    try:
+        theirs = HeadSpecification.from_json(str(asked))
+    except UsageError:
+        return f"{told}, one that this version of Mien can't read"
+    wanted, set_up = (f"{each.kind} on {each.features}" for each in (theirs, own))
+    if wanted == set_up:
+        return f"{told}: also {wanted}, of other sizes or version"
+    return f"{told}: {wanted}, not {set_up}"
 
 
 def _head(

@@ -19,6 +19,8 @@ from server.federation import Replies
 from server.fleet.judge import Judge, Judgement
 from server.sampling import asked_devices, lost_devices
 
+RELEASE = "query.release"
+
 
 class TooFewDevices(WorkError):
     """Fewer devices are connected than a request needs."""
@@ -60,6 +62,8 @@ class FlowerFleet:
         self._quorum = quorum
         self._unanswered: set[str] = set()
         self._record = record
+        self._told: tuple[bytes, set[int]] = (b"", set())
+        self._unheard: set[str] = set()
         self._grid = grid
         self._devices = devices
         self._timeout = timeout
@@ -94,6 +98,36 @@ class FlowerFleet:
             refused=judgement.refused,
             late=late,
         )
+
+    def tell(self, release: bytes, links: Sequence[bytes]) -> None:
+        """Send a release to the nodes that are connected now and were not sent it before.
+
+        Waits for nobody: what a device makes of a release is its own affair, and one that does not
+        answer is no failure. See `hear`.
+        """
+        if self._told[0] != release:
+            self._told = (release, set())
+        new = sorted(set(self._grid.get_node_ids()) - self._told[1])
+        record = ConfigRecord({"release": release, "links": list(links)})
+        messages = [Message(RecordDict({"release": record}), node, RELEASE) for node in new]
+        self._unheard.update(self._grid.push_messages(messages) if messages else ())
+        self._told[1].update(new)
+        self.hear(0.0)
+
+    def hear(self, patience: float) -> int:
+        """Take in what devices answered to releases; how many have not within so many seconds.
+
+        A run must not end before, or its last release reaches nobody.
+        """
+        deadline = time.monotonic() + patience
+        while self._unheard:
+            replies = list(self._grid.pull_messages(self._unheard))
+            self._unheard -= {reply.metadata.reply_to_message_id for reply in replies}
+            if time.monotonic() >= deadline:
+                break
+            if not replies:
+                time.sleep(self._poll)
+        return len(self._unheard)
 
     def _late(self) -> int:
         """How many replies to requests before came too late; they are dropped here."""

@@ -44,6 +44,7 @@ from simulations.identification.measure import measure_identification
 from simulations.pooled import pooled_head
 from simulations.protocols import Protocol as SplitProtocol
 from simulations.protocols import make_protocol
+from simulations.recording import keep_truth
 from simulations.results import SCHEMA, summarise
 from simulations.selection import FEWEST_FOLDS, Choice, choose
 from simulations.settings import SimulationSettings
@@ -98,7 +99,10 @@ def prepare(settings: SimulationSettings, source: Source, root: Path, watch: Wat
         draws=settings.draws,
     )
     plans = tuple(untested(_plan(settings, name, choice)) for name, choice in choices.items())
-    ServerPlan(specification, plans, len(users)).save(root / "plan.json")
+    plan = ServerPlan(specification, plans, len(users))
+    plan.save(root / "plan.json")
+    if settings.record:
+        keep_truth(Path(settings.record), plan, clips, users)
     return Prepared(
         settings, source, protocol, specification, choices, own_clips, tuple(users), root
     )

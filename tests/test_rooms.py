@@ -23,8 +23,10 @@ MAY_IMPORT = {
 }
 FLOWER_FILES = {
     "client/app.py",
+    "client/daemon/node.py",
     "client/flower_adapter.py",
     "server/app.py",
+    "server/audit/flower_transcript.py",
     "server/flower_adapter.py",
     "server/fleet/app.py",
     "server/fleet/control.py",

@@ -3,6 +3,7 @@
 Its ClientApp (`client.app`) reaches the vault by the folder that `vault-dir` in the node's
 configuration names, and gets the data key from the daemon's socket: the SuperNode itself has
 neither. A node that was killed can't come back to its fleet for about a minute, hence the waits.
+It is started through `client.daemon.node`, which lets it run this device's own code only.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from common.errors import UsageError, WorkError
 from common.files import private_folder, write_atomically
 
 FLEET_FOLDER: Final = "fleet"
+NODE: Final = "client.daemon.node"
 WAITS: Final = (10.0, 20.0, 40.0, 60.0)
 """Seconds before each next start; the last is for all that follow."""
 STEADY_SECONDS: Final = 120.0
@@ -47,7 +49,7 @@ class SuperNode:
         folder: the device's.
         fleet: to take part in.
         tell: told a sentence when the node ends.
-        program: to start; by default `flower-supernode` beside this Python.
+        program: to start in place of `client.daemon.node`; tests give their own.
         waits: as `WAITS`; tests give shorter ones.
     """
 
@@ -63,23 +65,31 @@ class SuperNode:
         self._folder = folder.absolute()
         self._fleet = fleet
         self._tell = tell
-        self._program = program or Path(sys.executable).parent / "flower-supernode"
+        self._program = program
         self._waits = waits
         self._process: asyncio.subprocess.Process | None = None
-        self._words = LastWords()
+        self._words = LastWords(self._notice)
+        self._refused = ""
         self._starts = 0
         self._closing = False
 
     @property
     def state(self) -> dict[str, Any]:
-        """Whether the node runs, how often it was started, and its last words."""
+        """Whether the node runs, how often it was started, its last words, what it refused last."""
         running = self._process is not None and self._process.returncode is None
         return {
             "address": self._fleet.address,
             "process": self._process.pid if running and self._process is not None else None,
             "starts": self._starts,
             "last": self._words.last,
+            "refused": self._refused,
         }
+
+    def _notice(self, text: str) -> None:
+        """Once per reason: a server that asks again and again must not fill the log."""
+        if text != self._refused:
+            self._refused = text
+            self._tell(f"fleet: {text}")
 
     async def keep(self) -> None:
         """Go on until cancelled."""
@@ -143,14 +153,21 @@ class SuperNode:
         write_atomically(node, f"vault-dir = {json.dumps(str(self._folder))}\n".encode())
         command = [
             *(sys.executable, "-P", "-m", "client.daemon.launch", str(os.getpid())),
-            *supernode_command(self._program, self._fleet, node, free_port()),
+            *self._start(),
+            *supernode_options(self._fleet, node, free_port()),
         ]
-        return command, _environment(home, self._program.parent)
+        programs = self._program.parent if self._program else Path(sys.executable).parent
+        return command, _environment(home, programs)
+
+    def _start(self) -> list[str]:
+        if self._program is not None:
+            return [str(self._program)]
+        return [sys.executable, "-P", "-m", NODE]
 
 
-def supernode_command(program: Path, fleet: Fleet, node: Path, port: int) -> list[str]:
-    """The SuperNode's command line; no secret is in it."""
-    command = [str(program), "--superlink", fleet.address, "--node-config", str(node)]
+def supernode_options(fleet: Fleet, node: Path, port: int) -> list[str]:
+    """The SuperNode's options; no secret is in them."""
+    command = ["--superlink", fleet.address, "--node-config", str(node)]
     if fleet.insecure:
         command += ["--insecure"]
     else:

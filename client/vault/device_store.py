@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from client.membership import fleet_specification, note_refusal
 from client.settings import DeviceSettings
 from client.vault.errors import RowDamaged
 from client.vault.ledger import VaultLedger
@@ -23,12 +24,24 @@ PAUSED_SETTING: Final = "paused"
 class VaultStore:
     """Does for a vault what `client.store.DeviceFolder` does for a folder in a round.
 
-    A device is set up for the universal head that its vault holds: the server must ask for just
-    that kind of head. Clips are named by their random ids, users by theirs.
+    A device that joined a fleet is set up for the head of the release that it adopted; before the
+    first one, for whatever head the server asks for that reads the device's features. Any other
+    device is set up for the universal head that its vault holds. The server must ask for just that
+    kind of head. Clips are named by their random ids, users by theirs.
+
+    Args:
+        vault: open.
+        asked: JSON of the head specification that the server asks for.
     """
 
-    def __init__(self, vault: Vault) -> None:
+    def __init__(self, vault: Vault, asked: str = "") -> None:
         self._vault = vault
+        self._asked = asked
+
+    @property
+    def vault(self) -> Vault:
+        """The vault itself."""
+        return self._vault
 
     @property
     def ledger(self) -> VaultLedger:
@@ -39,7 +52,8 @@ class VaultStore:
         """Set up for the vault's universal head, without tests that a server could start.
 
         Raises:
-            WorkError: the vault holds no universal head, or one that can't be read.
+            WorkError: the vault holds no universal head, or one that can't be read; or the fleet
+                asks for one that is not for this device.
         """
         return DeviceSettings(specification=self._specification(), seed=0)
 
@@ -86,6 +100,10 @@ class VaultStore:
         """Keep an error's full text, encrypted."""
         self._vault.log_error(text)
 
+    def note_refusal(self, about: str, text: str) -> None:
+        """Remember for the device's status what it said no to, and why."""
+        note_refusal(self._vault, about, text)
+
     def _chosen(self, specification: HeadSpecification) -> list[Clip]:
         """Oldest first."""
         willing = self.contributors()
@@ -97,11 +115,14 @@ class VaultStore:
         ]
 
     def _specification(self) -> HeadSpecification:
+        agreed = fleet_specification(self._vault, self._asked)
+        if agreed is not None:
+            return agreed
         head = self._vault.universal()
         if head is None:
             raise WorkError(
                 "this device has no universal head yet, so it can't take part in a fleet; "
-                "give it one with mien device head FILE"
+                "join a fleet with mien device join, or give it one with mien device head FILE"
             )
         return _read(head.about)
 

@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.backbones.engines.base import Engine, Features, Pending
-from common.backbones.records import BackboneRecord
-from common.video import PREPROCESSING_VERSION
+from common.backbones.records import BackboneRecord, feature_spec
 
 
 class Backbone(Protocol):
@@ -92,19 +91,6 @@ class EngineBackbone:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def feature_spec(record: BackboneRecord) -> str:
-    """What a feature means: features with different specs must not be mixed.
-
-    A head may be trained with one engine and used with another; see `Backbone.provenance` for what
-    decides the bytes.
-
-    >>> from common.backbones.records import MINI_XCEPTION
-    >>> feature_spec(MINI_XCEPTION).startswith("mini-xception/1/")
-    True
-    """
-    return f"{record.id}/{record.version}/{PREPROCESSING_VERSION}"
 
 
 def network_crops(record: BackboneRecord, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -16,14 +16,14 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from common.backbones.backbone import Backbone, EngineBackbone, feature_spec
+from common.backbones.backbone import Backbone, EngineBackbone
 from common.backbones.engines.base import Features, Pending
 from common.backbones.engines.choice import AUTO, Network, chosen_engine, open_engine
 from common.backbones.mini_xception_graph import mini_xception_graph
 from common.backbones.mini_xception_weights import read_weights
 from common.backbones.networks import find_weights
 from common.backbones.onnx_graph import labelled_graph, read_onnx, with_pixels
-from common.backbones.records import MINI_XCEPTION, BackboneRecord
+from common.backbones.records import MINI_XCEPTION, BackboneRecord, feature_spec
 from common.backbones.registry import backbone_record, load
 from common.errors import WorkError
 from common.expressions import EXPRESSIONS, expression_index

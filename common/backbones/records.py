@@ -11,6 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from common.errors import UsageError
+from common.video import PREPROCESSING_VERSION
+
 _IMAGENET_MEAN: Final = (123.675, 116.28, 103.53)
 _IMAGENET_STD: Final = (58.395, 57.12, 57.375)
 _AFFECTNET_8: Final = (
@@ -178,3 +181,38 @@ BLENDSHAPES: Final = BackboneRecord(
 RECORDS: Final = {
     record.id: record for record in (MINI_XCEPTION, *EMOTIEFFNETS, MOBILE_EMOTIFACE, BLENDSHAPES)
 }
+DEFAULT_BACKBONE: Final = MINI_XCEPTION.id
+
+
+def backbone_ids() -> tuple[str, ...]:
+    """All known ids, sorted.
+
+    >>> "mini-xception" in backbone_ids()
+    True
+    """
+    return tuple(sorted(RECORDS))
+
+
+def backbone_record(id: str) -> BackboneRecord:
+    """The record of a backbone, without loading it.
+
+    Raises:
+        UsageError: there is no such backbone.
+    """
+    if id not in RECORDS:
+        known = ", ".join(backbone_ids())
+        raise UsageError(f"there is no backbone {id!r}; choose one of: {known}")
+    return RECORDS[id]
+
+
+def feature_spec(record: BackboneRecord) -> str:
+    """What a feature means: features with different specs must not be mixed.
+
+    A head may be trained with one engine and used with another; see `Backbone.provenance` for what
+    decides the bytes.
+
+    >>> from common.backbones.records import MINI_XCEPTION
+    >>> feature_spec(MINI_XCEPTION).startswith("mini-xception/1/")
+    True
+    """
+    return f"{record.id}/{record.version}/{PREPROCESSING_VERSION}"

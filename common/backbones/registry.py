@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from common.backbones.backbone import Backbone, EngineBackbone, feature_spec
+from common.backbones.backbone import Backbone, EngineBackbone
 from common.backbones.engines.choice import (
     AUTO,
     check_threads,
@@ -21,11 +21,14 @@ from common.backbones.engines.choice import (
 )
 from common.backbones.records import (
     BLENDSHAPES,
+    DEFAULT_BACKBONE,
     EMOTIEFFNETS,
     MINI_XCEPTION,
     MOBILE_EMOTIFACE,
-    RECORDS,
     BackboneRecord,
+    backbone_ids,
+    backbone_record,
+    feature_spec,
 )
 from common.errors import UsageError, WorkError
 
@@ -48,7 +51,6 @@ __all__ = [
     "twin",
 ]
 
-DEFAULT_BACKBONE: Final = MINI_XCEPTION.id
 OPENVINO: Final = "openvino"
 _GRAPHS: Final = (".onnx", ".pt", ".h5", ".task")
 _ENGINE_FILES: Final = {
@@ -57,27 +59,6 @@ _ENGINE_FILES: Final = {
     "torch": (".pt", ".h5", ".task"),
 }
 """Endings of the weight files that an engine can be given, see `common.backbones.networks`."""
-
-
-def backbone_ids() -> tuple[str, ...]:
-    """All known ids, sorted.
-
-    >>> "mini-xception" in backbone_ids()
-    True
-    """
-    return tuple(sorted(RECORDS))
-
-
-def backbone_record(id: str) -> BackboneRecord:
-    """The record of a backbone, without loading it.
-
-    Raises:
-        UsageError: there is no such backbone.
-    """
-    if id not in RECORDS:
-        known = ", ".join(backbone_ids())
-        raise UsageError(f"there is no backbone {id!r}; choose one of: {known}")
-    return RECORDS[id]
 
 
 def load(

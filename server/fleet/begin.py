@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from common.backbones.backbone import feature_spec
-from common.backbones.registry import backbone_record
+from common.backbones.records import backbone_record, feature_spec
 from common.heads.specification import WIDEST_SCATTER, HeadSpecification
 from common.heads.training import (
     ATTENTION_EPOCHS,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from common.errors import WorkError
 from common.messages import Request
@@ -13,24 +15,52 @@ from server.fleet.folder import FleetFolder
 from server.fleet.judge import Examiner
 from server.fleet.rounds import Rounds, with_rounds
 from server.flower_adapter import FlowerFleet, TooFewDevices
-from server.registry import Publication
+from server.registry import Publication, Registry
 
 POLL_SECONDS = 0.2
+MOST_LINKS = 64
+HEAR_SECONDS = 60.0
+"""For which a run's end waits for devices to take the last release."""
 FIRST_HEAD_ROUND = 1
 
 
-class PatientFleet:
-    """A fleet of which too few devices are connected now: that is no answer, not the end."""
+class Told(Protocol):
+    """Whoever brings releases to devices, as `server.flower_adapter.FlowerFleet` does."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def tell(self, release: bytes, links: Sequence[bytes]) -> None:
+        """Send a release to all who do not have it."""
+
+
+class PatientFleet:
+    """A fleet of which too few devices are connected now: that is no answer, not the end.
+
+    Args:
+        fleet: to be asked.
+        before: called before each request, such as to bring the newest release to devices that
+            connected since.
+    """
+
+    def __init__(self, fleet: Fleet, before: Callable[[], None] = lambda: None) -> None:
         self._fleet = fleet
+        self._before = before
 
     def ask(self, request: Request) -> Replies:
         """As the fleet answers; nothing, with the reason, where too few are connected."""
+        self._before()
         try:
             return self._fleet.ask(request)
         except TooFewDevices as error:
             return Replies((), 0, 0, (str(error),))
+
+
+def announce(fleet: Told, registry: Registry) -> None:
+    """Bring the newest release, if there is one, to the devices that are connected."""
+    newest = registry.head().manifest
+    if newest is None:
+        return
+    first = max(0, newest.sequence - 1 - MOST_LINKS)
+    links = registry.links(first, newest.sequence)
+    fleet.tell(registry.path(newest.sequence).read_bytes(), links)
 
 
 def federate(grid: object, root: Path) -> ServerState:
@@ -50,12 +80,16 @@ def federate(grid: object, root: Path) -> ServerState:
         left_out=examiner.left_out,
     )
 
+    def bring() -> None:
+        announce(fleet, authority.registry)
+
     def publish(state: ServerState) -> None:
         if state.round > FIRST_HEAD_ROUND:  # the reference alone reads nothing
             authority.publish(_publication(state))
+            bring()
 
     rounds = Rounds(
-        fleet=PatientFleet(fleet),
+        fleet=PatientFleet(fleet, bring),
         specification=settings.specification,
         plan=with_rounds(settings.plan, wanted.rounds),
         folder=folder.federation,
@@ -63,7 +97,9 @@ def federate(grid: object, root: Path) -> ServerState:
         paused=lambda: folder.wanted().paused,
         publish=publish,
     )
-    return rounds.run()
+    done = rounds.run()
+    fleet.hear(min(settings.deadline, HEAR_SECONDS))
+    return done
 
 
 def _names(authority: Authority) -> dict[str, str]:

@@ -4,6 +4,7 @@ Flower's SuperLink serves everything on one port, and in its open-source build w
 control or runtime routes may start runs. So it listens on loopback alone, and nginx, which faces
 the network, passes on an explicit list of routes; anything that is not on it is answered with 404,
 whatever Flower adds later. Registration is not on it: devices are registered by the operator.
+Bodies are passed on as they come and never kept in files: they hold updates.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ FLEET_ROUTES: Final = (
 )
 """What a device needs of `/v1/fleet/` in Flower 1.41."""
 
+KEEP_SECONDS: Final = 3
+"""Shorter than the 5 s after which the SuperLink closes a connection that rests."""
 LARGEST_BODY: Final = "16m"
 """An update of the widest head is below 1 MB; what is larger is refused before it is read."""
 
@@ -87,6 +90,11 @@ http {{
     client_body_timeout 30s;
     client_header_timeout 10s;
     large_client_header_buffers 4 16k;
+    upstream superlink {{
+        server 127.0.0.1:{settings.superlink};
+        keepalive 64;
+        keepalive_timeout {KEEP_SECONDS}s;
+    }}
     limit_conn_zone $binary_remote_addr zone=per_device:1m;
     server {{
         listen {_listen(settings.address, settings.port)} ssl;
@@ -96,11 +104,13 @@ http {{
         ssl_protocols TLSv1.2 TLSv1.3;
 {_second_lock(settings)}        location ~ ^/v1/fleet/({routes})$ {{
             limit_except POST {{ deny all; }}
-            proxy_pass https://127.0.0.1:{settings.superlink};
+            proxy_pass https://superlink;
             proxy_ssl_verify on;
             proxy_ssl_name localhost;
             proxy_ssl_trusted_certificate {settings.authority};
             proxy_http_version 1.1;
+            proxy_request_buffering off;
+            proxy_max_temp_file_size 0;
             proxy_set_header Connection "";
             proxy_set_header Host localhost;
             proxy_read_timeout 120s;

@@ -131,8 +131,14 @@ class Rounds:
             "asking": round(asked - started, 3),
             "averaging": round(time.monotonic() - asked, 3),
         }
-        self._keep(request, replies, tries, seconds)
-        save_checkpoint(self.folder / CHECKPOINT, after, self.plan)
+        try:
+            self._keep(request, replies, tries, seconds)
+            save_checkpoint(self.folder / CHECKPOINT, after, self.plan)
+        except OSError as error:
+            raise WorkError(
+                f"round {request.round} of {self.plan.name} could not be kept in {self.folder} "
+                f"({error.strerror}); make room: the round is asked for again, nothing is lost"
+            ) from error
         return after
 
     def _ask(self, request: Request) -> tuple[Replies, int]:

@@ -6,7 +6,7 @@ import fcntl
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -29,14 +29,21 @@ from server.authority.certificates import LOOPBACK, server_certificate
 from server.authority.devices import Device
 from server.authority.secrets import read_ec_key
 from server.fleet.control import Control
+from server.fleet.events import Event, Told
 from server.fleet.folder import FleetFolder
+from server.fleet.metrics import serving_metrics
 from server.fleet.service import Service, ServiceSettings
+from server.fleet.upkeep import Upkeep, check_room
 
 LOCK_FILE: Final = "server.lock"
 LOOK_SECONDS: Final = 2.0
 FIRST_PAUSE: Final = 2.0
 LONGEST_PAUSE: Final = 60.0
-Told = Callable[[str], None]
+
+
+def say(event: Event) -> None:
+    """An event's sentence on standard output."""
+    print(event.sentence, flush=True)
 
 
 @dataclass
@@ -47,17 +54,22 @@ class FleetServer:
         root: the fleet's folder.
         listen: address to listen on; None takes that at which devices reach the server.
         second_lock: whether devices must show their client certificate to the proxy.
-        tell: told in one sentence of what happens.
+        tell: told of what happens.
+        metrics_port: loopback port on which Prometheus may read figures; 0 for none.
+        name_devices: whether those figures name devices.
     """
 
     root: Path
     listen: tuple[str, int] | None = None
     second_lock: bool = False
-    tell: Told = print
+    tell: Told = say
+    metrics_port: int = 0
+    name_devices: bool = False
     _ended: threading.Event = field(default_factory=threading.Event)
     _run: int | None = None
     _pause: float = FIRST_PAUSE
     _not_before: float = 0.0
+    _full: str = ""
 
     def run(self) -> None:
         """Serve until `stop` is called.
@@ -67,11 +79,16 @@ class FleetServer:
         """
         self._folder = FleetFolder(self.root)
         self._authority = Authority(self.root)
-        with _alone(self.root), Service(self._settings()) as service:
-            self.tell(f"devices reach this server at {self._authority.settings.address}")
+        metrics = serving_metrics(self.root, self.metrics_port, name_devices=self.name_devices)
+        with _alone(self.root), metrics, Service(self._settings()) as service:
+            address = self._authority.settings.address
+            told = f"devices reach this server at {address}"
+            self.tell(Event("serving", told, {"address": address}))
+            upkeep = Upkeep(self.root, service, self.tell)
             while not self._ended.wait(0):
                 if ended := service.ended():
                     raise WorkError(ended)
+                upkeep.look()
                 with service.control() as control:
                     self._register(control)
                     self._keep_going(control)
@@ -79,6 +96,7 @@ class FleetServer:
             if self._run is not None:
                 with service.control() as control:
                     control.stop(self._run)
+        self.tell(Event("ended", "the server has ended"))
 
     def stop(self) -> None:
         """End `run`; safe in a signal handler."""
@@ -96,12 +114,14 @@ class FleetServer:
             if device.active and device.name not in there:
                 node = control.register(device.name, _public_key(device))
                 self._authority.devices.set_node(device, node)
-                self.tell(f"device {device.name} may take part")
+                told = f"device {device.name} may take part"
+                self.tell(Event("device-registered", told, {"device": device.name}))
 
         def forget(device: Device) -> None:
             if device.node is not None and device.node in there.values():
                 control.unregister(device.node)
-                self.tell(f"device {device.name} was revoked and may take part no more")
+                told = f"device {device.name} was revoked and may take part no more"
+                self.tell(Event("device-revoked", told, {"device": device.name}))
 
         self._authority.forget_revoked(forget)
 
@@ -112,23 +132,46 @@ class FleetServer:
             if not status.startswith("finished"):
                 return
             self._note(status)
+            self._tell_of_end(status)
             self._run = None
-            if status != "finished:completed":
-                self._not_before = time.monotonic() + self._pause
-                self._pause = min(2 * self._pause, LONGEST_PAUSE)
-                self.tell(f"the run ended as {status}; it goes on from its last checkpoint")
-            else:
-                self._pause = FIRST_PAUSE
-                self.tell(f"{self._folder.rounds_done()} round(s) are done")
         wanted = self._folder.wanted()
         waiting = wanted.paused or time.monotonic() < self._not_before
-        if not waiting and self._folder.begun and self._folder.rounds_done() < wanted.rounds:
+        due = self._folder.begun and self._folder.rounds_done() < wanted.rounds
+        if due and not waiting and self._has_room():
             self._run = control.start({"fleet-folder": str(self.root.resolve())})
             self._note("started")
+            told = f"rounds go on up to {wanted.rounds}"
+            self.tell(Event("run-started", told, {"run": self._run, "wanted": wanted.rounds}))
+
+    def _tell_of_end(self, status: str) -> None:
+        done = self._folder.rounds_done()
+        if status == "finished:completed":
+            self._pause, told = FIRST_PAUSE, f"{done} round(s) are done"
+        else:
+            self._not_before = time.monotonic() + self._pause
+            self._pause = min(2 * self._pause, LONGEST_PAUSE)
+            told = f"the run ended as {status}; it goes on from its last checkpoint"
+        self.tell(Event("run-ended", told, {"run": self._run, "status": status, "done": done}))
+
+    def _has_room(self) -> bool:
+        """Whether a run may start; a full disk is told of once."""
+        try:
+            check_room(self.root)
+        except WorkError as error:
+            if not self._full:
+                self._full = str(error)
+                self.tell(Event("disk-full", self._full))
+            return False
+        self._full = ""
+        return True
 
     def _note(self, status: str) -> None:
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        self._folder.note_run({"run": self._run, "status": status, "at": now})
+        try:
+            self._folder.note_run({"run": self._run, "status": status, "at": now})
+        except OSError as error:
+            told = f"{self.root}: what became of a run could not be noted ({error.strerror})"
+            self.tell(Event("note-failed", told))
 
     def _settings(self) -> ServiceSettings:
         folder = private_folder(self._folder.service)

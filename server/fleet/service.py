@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +32,8 @@ from common.processes import (
 )
 from server.fleet import proxy
 from server.fleet.control import Control
+from server.fleet.events import bound_logs
+from server.fleet.health import Check, grpc_check, reachable, tls_check
 from server.fleet.proxy import ProxySettings, write_configuration
 
 START_SECONDS: Final = 60.0
@@ -71,10 +75,14 @@ class Service:
     Attributes:
         settings: what it was started with.
         superlink: loopback port of the SuperLink.
+        health: loopback ports of SuperLink's and SuperExec's health services.
     """
 
     settings: ServiceSettings
     superlink: int = field(default_factory=free_port)
+    health: dict[str, int] = field(
+        default_factory=lambda: {name: free_port() for name in ("superlink", "superexec")}
+    )
     _programs: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def __enter__(self) -> Service:
@@ -99,6 +107,35 @@ class Service:
                 return f"{name} ended: {last_words(self._log(name))}"
         return None
 
+    def checks(self) -> dict[str, Check]:
+        """Questions by program's name, whether it answers."""
+        address, port = reachable(self.settings.address), self.settings.port
+        asked: dict[str, Check] = {
+            name: partial(grpc_check, port) for name, port in self.health.items()
+        }
+        return {**asked, "proxy": partial(tls_check, address, port)}
+
+    def restart(self, name: str) -> None:
+        """End one program for sure, and start it again.
+
+        Raises:
+            WorkError: it does not start.
+        """
+        end_session(self._programs.pop(name), patience=0.0)
+        for program_name, command, port in self._commands():
+            if program_name == name:
+                self._start_program(name, command, port)
+        self._write_state()
+
+    def reload_proxy(self) -> None:
+        """Let the proxy read certificate and revocation list again; connections stay.
+
+        Raises:
+            WorkError: nginx refuses what is there now; it goes on with what it read before.
+        """
+        write_configuration(self._proxy(), self.settings.folder / "proxy")
+        self._programs["proxy"].send_signal(signal.SIGHUP)
+
     def stop(self) -> None:
         """End all programs, the proxy first, and what they started."""
         for name in reversed(list(self._programs)):
@@ -108,20 +145,29 @@ class Service:
     def _start(self) -> None:
         private_folder(self.settings.folder)
         end_leftovers(self.settings.folder)
+        bound_logs(self.settings.folder)
+        for name, command, port in self._commands():
+            self._start_program(name, command, port)
+        self._write_state()
+
+    def _start_program(self, name: str, command: list[str], port: int) -> None:
+        log = self._log(name)
         empty = private_folder(self.settings.folder / "empty")
-        environment = {
+        process = start(command, log=log, folder=empty, environment=self._environment())
+        self._programs[name] = process
+        if port:
+            await_port(port, process, name=name, log=log, patience=START_SECONDS)
+
+    def _environment(self) -> dict[str, str]:
+        return {
             **os.environ,
             **QUIET,
             **POLLING,
             "FLWR_HOME": str(private_folder(self.settings.folder / "flower")),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         }
-        for name, command, port in self._commands():
-            log = self._log(name)
-            process = start(command, log=log, folder=empty, environment=environment)
-            self._programs[name] = process
-            if port:
-                await_port(port, process, name=name, log=log, patience=START_SECONDS)
+
+    def _write_state(self) -> None:
         pids = {name: process.pid for name, process in self._programs.items()}
         told = {"superlink": self.superlink, "port": self.settings.port, "pids": pids}
         write_atomically(self.settings.folder / STATE_FILE, json.dumps(told).encode())
@@ -136,11 +182,13 @@ class Service:
             *("--ssl-certfile", str(settings.loopback_certificate)),
             *("--ssl-keyfile", str(settings.loopback_key)),
             *("--host", "127.0.0.1", "--port", str(self.superlink)),
+            *("--health-server-address", f"127.0.0.1:{self.health['superlink']}"),
             *("--disable-runtime-dependency-installation", *secret),
         ]
         executor = [
             *(program("flower-superexec"), "--runtime-api-address", f"localhost:{self.superlink}"),
             *("--root-certificates", str(settings.authority), *secret),
+            *("--health-server-address", f"127.0.0.1:{self.health['superexec']}"),
         ]
         configuration = write_configuration(self._proxy(), settings.folder / "proxy")
         return [

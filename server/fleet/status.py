@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import WorkError
+from common.releases.manifest import Manifest
 from server.authority.authority import Authority
+from server.defence import Quarantine
 from server.fleet.control import Control
 from server.fleet.folder import FleetFolder
+from server.fleet.judge import QUARANTINE
 from server.fleet.rounds import reports
 from server.fleet.service import running
 
@@ -37,6 +40,8 @@ class FleetStatus:
         devices: every enrolled device.
         due: certificates to be renewed: kind, name and end.
         rounds: reports of the rounds, first to last.
+        quarantined: names of the devices in quarantine.
+        releases: sequence, round, creation, metrics and privacy spent of each, first to last.
     """
 
     fleet: str
@@ -50,6 +55,8 @@ class FleetStatus:
     devices: tuple[DeviceStatus, ...]
     due: tuple[tuple[str, str, str], ...]
     rounds: tuple[dict[str, Any], ...]
+    quarantined: tuple[str, ...] = ()
+    releases: tuple[dict[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """A JSON document."""
@@ -66,7 +73,7 @@ def fleet_status(root: Path) -> FleetStatus:
     authority, folder = Authority(root), FleetFolder(root)
     online = _online(folder, root)
     wanted = folder.wanted()
-    newest, _, _ = authority.registry.head()
+    releases = tuple(_release(manifest) for manifest in authority.registry.history())
     return FleetStatus(
         fleet=authority.settings.fleet,
         address=authority.settings.address,
@@ -75,14 +82,27 @@ def fleet_status(root: Path) -> FleetStatus:
         done=folder.rounds_done(),
         wanted=wanted.rounds,
         run=str(folder.run_note().get("status", "none")),
-        released=newest.sequence if newest else 0,
+        released=len(releases),
         devices=tuple(
             DeviceStatus(d.name, (online or {}).get(d.name, "offline") if d.active else "revoked")
             for d in authority.devices.all()
         ),
         due=tuple((due.kind, due.name, due.ends.date().isoformat()) for due in authority.due()),
         rounds=tuple(reports(folder.federation)),
+        quarantined=tuple(sorted(Quarantine(folder.federation / QUARANTINE).cases())),
+        releases=releases,
     )
+
+
+def _release(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "sequence": manifest.sequence,
+        "round": manifest.round,
+        "created": manifest.created,
+        "metrics": dict(manifest.metrics),
+        "epsilon": manifest.privacy.epsilon,
+        "delta": manifest.privacy.delta,
+    }
 
 
 def _online(folder: FleetFolder, root: Path) -> dict[str, str] | None:

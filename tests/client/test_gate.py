@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import client.app
-from client.flower_adapter import REFUSED_CODE, REFUSED_REASON, content_of
-from client.gate import let_through
+from client.flower_adapter import REFUSED_CODE, content_of
+from client.gate import REFUSED_REASON, let_through
 from client.ledger import Ledger, LedgerBroken
 from client.store import DeviceFolder
 from common.heads.specification import HEAD_STAGE, REFERENCE_STAGE, HeadSpecification

@@ -14,7 +14,8 @@ from flwr.app import ArrayRecord, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 import client.app
-from client.flower_adapter import REFUSED_CODE, REFUSED_REASON, content_of
+from client.flower_adapter import REFUSED_CODE, content_of
+from client.gate import REFUSED_REASON
 from client.personalisation.heads import PersonalHead
 from client.store import DeviceFolder, StoredPersonalHead
 from common.clips import ClipSet

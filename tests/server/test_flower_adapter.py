@@ -247,3 +247,42 @@ def test_an_empty_array_record_is_no_update() -> None:
     replies = ask(FakeGrid({1: answer}))
     assert replies.updates == ()
     assert len(replies.faults) == 1
+
+
+def told(grid: FakeGrid) -> list[tuple[int, object]]:
+    return [
+        (message.metadata.dst_node_id, message.content.config_records["release"]["release"])
+        for message in grid.pushed
+        if message.metadata.message_type == "query.release"
+    ]
+
+
+def test_a_release_is_sent_to_each_node_once_whoever_answers() -> None:
+    grid = FakeGrid({3: node_of(None), 5: silent, 7: broken})
+    fleet = FlowerFleet(grid, devices=0, timeout=5.0, poll=0.001)
+    fleet.tell(b"one", [b"link"])
+    fleet.tell(b"one", [b"link"])
+    assert told(grid) == [(3, b"one"), (5, b"one"), (7, b"one")]
+    assert grid.pushed[0].content.config_records["release"]["links"] == [b"link"]
+    fleet.tell(b"two", [])
+    assert told(grid)[3:] == [(3, b"two"), (5, b"two"), (7, b"two")]
+    assert fleet.hear(0.01) == 2, "of node 5, which never answers, both"
+
+
+def test_a_node_that_connects_later_is_told_then() -> None:
+    nodes = {1: node_of(None)}
+    grid = FakeGrid(nodes)
+    fleet = FlowerFleet(grid, devices=0, timeout=5.0, poll=0.001)
+    fleet.tell(b"one", [])
+    nodes[2] = node_of(None)
+    fleet.tell(b"one", [])
+    assert told(grid) == [(1, b"one"), (2, b"one")]
+    assert fleet.hear(0.0) == 0
+
+
+def test_what_a_release_is_answered_with_is_no_update() -> None:
+    grid = FakeGrid({1: node(), 2: node(2.0)})
+    fleet = FlowerFleet(grid, devices=0, timeout=5.0, poll=0.001)
+    fleet.tell(b"one", [])
+    replies = fleet.ask(REQUEST)
+    assert (len(replies.updates), replies.late, replies.faults) == (2, 0, ())

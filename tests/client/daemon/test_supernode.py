@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from client.daemon.settings import Fleet
-from client.daemon.supernode import SuperNode, check_files, free_port, supernode_command
+from client.daemon.supernode import NODE, SuperNode, check_files, free_port, supernode_options
 from common.errors import UsageError
 from tests.client.daemon.fakes import ROOT, alive, wait_for
 
@@ -102,13 +102,18 @@ def test_flower_reads_the_node_configuration_as_it_was_meant(tmp_path: Path) -> 
 
 def test_the_installed_supernode_knows_every_option() -> None:
     fleet = Fleet(address="fleet.example:9092", root_certificates="/ca.pem", private_key="/key")
-    path = Path(sys.executable).parent / "flower-supernode"
-    command = supernode_command(path, fleet, Path("/node.toml"), free_port())
-    assert command[1:3] == ["--superlink", "fleet.example:9092"]
+    command = supernode_options(fleet, Path("/node.toml"), free_port())
+    assert command[:2] == ["--superlink", "fleet.example:9092"]
     assert "--insecure" not in command
-    assert "--insecure" in supernode_command(path, LOOPBACK, Path("/node.toml"), 1)
-    shown = subprocess.run([path, "--help"], capture_output=True, text=True, check=True).stdout
-    assert [each for each in command[1:] if each.startswith("--") and each not in shown] == []
+    assert "--insecure" in supernode_options(LOOPBACK, Path("/node.toml"), 1)
+    shown = subprocess.run(
+        [sys.executable, "-m", NODE, "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert [each for each in command if each.startswith("--") and each not in shown] == []
 
 
 def test_it_is_started_again_after_ever_longer_waits(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from flwr.proto.message_pb2 import Message as MessageProto
 
 import client.app
 from client.device.place import write_device
-from client.flower_adapter import REFUSED_REASON
+from client.gate import REFUSED_REASON
 from client.rounds import answer
 from client.store import DeviceFolder
 from client.vault.device_store import VaultStore

@@ -113,6 +113,8 @@ class Fleet:
         )
         self.devices = [Device(root, number, self.authority) for number in range(devices)]
         self._log = root / "server.log"
+        self._scratch = root / "tmp"
+        self._scratch.mkdir()
         self.server: subprocess.Popen[bytes] | None = None
         self._next_start = 0.0
 
@@ -126,7 +128,7 @@ class Fleet:
             [sys.executable, "-c", SERVER, str(self.root)],
             log=self._log,
             folder=Path(__file__).resolve().parents[3],
-            environment={**os.environ, "PATH": path()},
+            environment={**os.environ, "PATH": path(), "TMPDIR": str(self._scratch)},
         )
 
     def kill_server(self) -> None:

@@ -68,6 +68,12 @@ def test_only_named_routes_are_passed_on(settings: ProxySettings, tmp_path: Path
     assert "location / { return 404; }" in text
 
 
+def test_no_body_is_kept_in_a_file(settings: ProxySettings, tmp_path: Path) -> None:
+    text = configuration(settings, tmp_path)
+    assert "proxy_request_buffering off;" in text
+    assert "proxy_max_temp_file_size 0;" in text
+
+
 @pytest.mark.parametrize("odd", ["/a b/c", "/a;b", "/a{b", '/a"b', "relative", "/a\nb", "/$x"])
 def test_paths_that_mean_something_to_nginx_are_refused(
     settings: ProxySettings, odd: str, tmp_path: Path

@@ -1,4 +1,4 @@
-"""`kill -9` during an experiment: the same command goes on where it stopped, to the same figures."""
+"""`kill -9` in an experiment: the same command goes on where it stopped, to the same figures."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""What a curious server could learn of people from what it got: attacks on recorded transcripts."""

@@ -1,0 +1,107 @@
+"""A8: is the noise as strong as the claim of differential privacy says?
+
+Canary devices send known random directions at full length. How far the sums lean towards them,
+against directions that nobody sent, estimates epsilon (Andrew et al., ICLR 2024; here the sum over
+all rounds, in which canaries take part each time). A bound that holds with 95 % by Clopper and
+Pearson (Jagielski et al., NeurIPS 2020) comes from the same scores: the threshold is chosen on half
+of them and tested on the other half.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from common.randomness import generator
+from server.audit.finding import SUM, Attack, Outcome, Verdict, judged, not_measurable
+from server.audit.statistics import clopper_pearson, gaussian_epsilon
+from server.audit.subject import Step, Subject
+from server.audit.transcript import Vector
+
+MEASURE = "epsilon as estimated by canary devices"
+FEWEST = 20
+ALLOWANCE = 1.25
+
+
+def leanings(steps: list[Step], directions: Vector) -> Vector:
+    """(directions,) inner products with the sum of all rounds.
+
+    Args:
+        steps: what was released in each round.
+        directions: (directions, parameters) of length 1.
+    """
+    total = np.sum([np.concatenate([s.weight.ravel(), s.bias]) for s in steps], axis=0)
+    return np.asarray(directions @ total)
+
+
+def estimated_epsilon(sent: Vector, unsent: Vector, delta: float) -> float:
+    """A point estimate, not a bound: both groups as Gaussians of one spread."""
+    spread = float(np.concatenate([sent - sent.mean(), unsent - unsent.mean()]).std(ddof=2))
+    return gaussian_epsilon(float(sent.mean() - unsent.mean()) / max(spread, 1e-300), delta)
+
+
+def bounded_epsilon(sent: Vector, unsent: Vector, delta: float) -> float:
+    """What epsilon is at least, with 95 % confidence; 0 where that is nothing."""
+    bounds = np.quantile(np.concatenate([sent[::2], unsent[::2]]), np.linspace(0.02, 0.98, 49))
+    best = max(bounds, key=lambda bound: _bound(sent[::2], unsent[::2], bound, delta))
+    return _bound(sent[1::2], unsent[1::2], best, delta)
+
+
+def _bound(sent: Vector, unsent: Vector, bound: float, delta: float) -> float:
+    """The larger of both directions: canaries above the bound, the others below it."""
+    found = 0.0
+    for inside, outside in (
+        ((sent > bound), (unsent > bound)),
+        ((unsent <= bound), (sent <= bound)),
+    ):
+        hits = clopper_pearson(int(inside.sum()), len(inside), coverage=0.95)[0] - delta
+        alarms = clopper_pearson(int(outside.sum()), len(outside), coverage=0.95)[1]
+        if hits > 0:
+            found = max(found, float(np.log(hits / alarms)))
+    return found
+
+
+def run(subject: Subject, view: str) -> Outcome:
+    """The estimate against the claim."""
+    del view
+    claim = subject.transcript.claim
+    if claim is None:
+        return not_measurable(
+            MEASURE, "the run claims no differential privacy, epsilon is infinite"
+        )
+    if subject.canaries is None or len(subject.canaries) < FEWEST:
+        return not_measurable(MEASURE, f"the run had no {FEWEST} canary devices")
+    size = subject.canaries.shape
+    fresh = generator(subject.seed, "audit unsent canaries").normal(
+        size=(max(1000, size[0]), size[1])
+    )
+    fresh /= np.linalg.norm(fresh, axis=1, keepdims=True)
+    sent, unsent = (leanings(subject.sums, rows) for rows in (subject.canaries, fresh))
+    estimate = estimated_epsilon(sent, unsent, claim.delta)
+    low = bounded_epsilon(sent, unsent, claim.delta)
+    verdict = judged(
+        passes=estimate <= ALLOWANCE * claim.epsilon and low <= claim.epsilon,
+        fails=estimate > ALLOWANCE * claim.epsilon or low > claim.epsilon,
+    )
+    return Outcome(
+        measure=MEASURE,
+        figure=estimate,
+        chance=0.0,
+        threshold=ALLOWANCE * claim.epsilon,
+        verdict=verdict,
+        meaning=f"The noise lets through what epsilon {estimate:.1f} would (at least {low:.1f} "
+        f"with 95 % confidence); {claim.epsilon:.1f} is claimed.",
+        change=""
+        if verdict is Verdict.PASS
+        else "The noise is weaker than claimed: look for noise that is too small, reused or drawn "
+        "from a seed, or a clip that is not applied.",
+        details={"claimed": claim.epsilon, "lower_bound": low, "canaries": size[0]},
+    )
+
+
+ATTACK = Attack(
+    id="A8",
+    title="Is the noise as strong as claimed?",
+    source="Andrew et al. (ICLR 2024), Jagielski et al. (NeurIPS 2020)",
+    views=(SUM,),
+    run=run,
+)

@@ -1,0 +1,225 @@
+"""Recorded replies in Flower's bytes as a `Transcript`; the heads that were sent are found again.
+
+A server's step is a function of the updates alone, so that the heads of all rounds follow from
+the plan and the replies, and nothing but these has to be kept.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from flwr.app import Array, Message
+from flwr.common.serde import message_from_proto
+from flwr.proto.message_pb2 import Message as MessageProto  # pylint: disable=no-name-in-module
+
+from common.errors import UsageError, WorkError
+from common.heads.specification import DTYPE, HEAD_STAGE, REFERENCE_STAGE
+from common.heads.universal import initial_head
+from common.settings import FederationPlan
+from common.update import HeadUpdate
+from common.wire import Expected, read_update, wire_reply
+from server.aggregation import ServerState, initial_state, skip, step
+from server.audit.transcript import (
+    Received,
+    Round,
+    SecureSum,
+    Transcript,
+    Vector,
+    file_stem,
+    load_claim,
+    load_secure_sum,
+    truth_folder,
+)
+from server.audit.truth import pseudonym_of
+from server.run import ServerPlan, load_plan
+from server.strategies import strategy_of
+from server.strategies.mean import WeightedMean
+
+PLAN = "plan.json"
+_REPLY = re.compile(r"(?P<stem>.+-\d+)-(?P<number>\d+)\.bin")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A reply with content, and the update that it is if the server took it for one."""
+
+    node: int
+    received: Received
+    update: HeadUpdate | None
+
+
+def load_transcript(folder: Path, federation: str = "") -> Transcript:
+    """The transcript of one federation of a recorded run.
+
+    Args:
+        folder: as `mien simulate --record` or a server filled it.
+        federation: name; empty takes the first of the plan.
+
+    Raises:
+        UsageError: the folder is no record, or has no such federation.
+        WorkError: a reply can't be read; a device answered twice in a round.
+    """
+    plan = _plan(folder)
+    chosen = _federation(plan, federation)
+    files = _files(folder)
+    nodes = _nodes(folder, files, chosen.name, plan.devices)
+    state = initial_state(initial_head(plan.specification, chosen.seed))
+    rounds: list[Round] = []
+    for number in range(chosen.rounds + 1):
+        stage = HEAD_STAGE if number else REFERENCE_STAGE
+        stem = file_stem(chosen.name, stage, number)
+        expected = Expected(specification=plan.specification, stage=stage, round=number)
+        replies = list(read_replies(files.get(stem, ()), expected))
+        secure = load_secure_sum(folder, stem)
+        rounds.append(_round(stage, state, replies, nodes, secure))
+        state = _moved(state, stage, chosen, replies, secure)
+    return Transcript(chosen, tuple(rounds), state.head, load_claim(folder))
+
+
+def _plan(folder: Path) -> ServerPlan:
+    for place in (folder, truth_folder(folder)):
+        if (place / PLAN).is_file():
+            return load_plan(place / PLAN)
+    raise UsageError(
+        f"{folder}: no recorded run with its {PLAN} is there; make one with mien simulate --record"
+    )
+
+
+def _federation(plan: ServerPlan, name: str) -> FederationPlan:
+    known = {each.name: each for each in plan.federations}
+    if name and name not in known:
+        raise UsageError(f"federation is {name!r}, the run has {', '.join(known)}")
+    return known[name] if name else plan.federations[0]
+
+
+def _files(folder: Path) -> dict[str, list[Path]]:
+    """Reply files by stem, in the order of their numbers."""
+    found: dict[str, list[tuple[int, Path]]] = {}
+    for path in folder.glob("*.bin"):
+        match = _REPLY.fullmatch(path.name)
+        if match:
+            found.setdefault(match["stem"], []).append((int(match["number"]), path))
+    return {stem: [path for _, path in sorted(paths)] for stem, paths in found.items()}
+
+
+def _nodes(
+    folder: Path, files: Mapping[str, Sequence[Path]], federation: str, devices: int
+) -> dict[int, str]:
+    """Pseudonyms of all nodes that ever answered: their places in the order of Flower's ids."""
+    stem = file_stem(federation, REFERENCE_STAGE, 0)
+    every = (
+        [path for paths in files.values() for path in paths] if not devices else files.get(stem, ())
+    )
+    nodes = sorted({_message(path).metadata.src_node_id for path in every})
+    if devices and nodes and len(nodes) != devices:
+        raise UsageError(
+            f"{folder}: {len(nodes)} nodes played {devices} devices, so that replies can't be told "
+            "apart; record with --engine grid, and without dropout"
+        )
+    return {node: pseudonym_of(place) for place, node in enumerate(nodes)}
+
+
+def read_replies(paths: Sequence[Path], expected: Expected) -> Iterator[Reply]:
+    """The replies with content among recorded ones.
+
+    Args:
+        paths: of the files.
+        expected: what the server had asked for.
+
+    Raises:
+        WorkError: a file is no message of Flower's.
+    """
+    for path in paths:
+        message = _message(path)
+        if not message.has_error() and len(message.content):
+            arrays, numbers = _parts(message)
+            yield Reply(
+                message.metadata.src_node_id,
+                Received("", arrays, numbers),
+                _update(message, expected),
+            )
+
+
+def _message(path: Path) -> Message:
+    try:
+        return message_from_proto(MessageProto.FromString(path.read_bytes()))
+    except Exception as error:  # a parser's error, of a type of its own
+        raise WorkError(f"{path.name} is not a recorded reply: {type(error).__name__}") from error
+
+
+def _update(message: Message, expected: Expected) -> HeadUpdate | None:
+    """What the server made of the reply; None where it refused it."""
+    try:
+        return read_update(wire_reply(message.content), expected)
+    except WorkError:
+        return None
+
+
+def _parts(message: Message) -> tuple[dict[str, Vector], dict[str, object]]:
+    """All arrays and all else of a reply, whatever names they have."""
+    arrays: dict[str, Vector] = {}
+    numbers: dict[str, object] = {}
+    for record in message.content.array_records.values():
+        for name, array in record.items():
+            arrays[name] = _values(array)
+    for part in (message.content.metric_records, message.content.config_records):
+        for values in part.values():
+            numbers |= dict(values)
+    return arrays, numbers
+
+
+def _values(array: Array) -> Vector:
+    """The numbers of a float32 array as its record declares it; none if it is anything else."""
+    size = 4 * math.prod(array.shape)
+    if array.dtype != DTYPE or min(array.shape, default=0) < 0 or size > len(array.data):
+        return np.zeros(0)
+    found = np.frombuffer(array.data, dtype="<f4", offset=len(array.data) - size)
+    return found.reshape(array.shape).astype(np.float64)
+
+
+def _round(
+    stage: str,
+    state: ServerState,
+    replies: Sequence[Reply],
+    nodes: Mapping[int, str],
+    secure: SecureSum | None,
+) -> Round:
+    senders = [reply.node for reply in replies]
+    if len(set(senders)) < len(senders):
+        raise UsageError(
+            f"round {state.round}: one node answered twice, so that devices can't be told apart; "
+            "record with --engine grid"
+        )
+    received = tuple(
+        Received(nodes.get(reply.node, str(reply.node)), each.arrays, each.numbers)
+        for reply in replies
+        for each in (reply.received,)
+    )
+    return Round(stage, state.round, state.head, received, secure)
+
+
+def _moved(
+    state: ServerState,
+    stage: str,
+    plan: FederationPlan,
+    replies: Sequence[Reply],
+    secure: SecureSum | None,
+) -> ServerState:
+    updates = [reply.update for reply in replies if reply.update is not None]
+    if secure is not None:
+        mean = _mean(state, stage, secure)
+        return step(state, mean, stage=stage, strategy=strategy_of(plan))
+    if not updates:
+        return skip(state)
+    return step(state, updates, stage=stage, strategy=strategy_of(plan))
+
+
+def _mean(state: ServerState, stage: str, secure: SecureSum) -> WeightedMean:
+    count = len(secure.members)
+    arrays = {name: secure.arrays[name] / count for name in state.head.specification.shapes(stage)}
+    return WeightedMean(state.head.specification, stage, state.round, count, count, arrays)

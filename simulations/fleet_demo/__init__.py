@@ -1,0 +1,1 @@
+"""A whole fleet on this computer for two minutes: server, devices, rounds, releases, checks."""

@@ -1,0 +1,86 @@
+"""A real SuperNode and a server whose code differs by one byte: refused, and then the right one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from client.daemon.node import OTHER_CODE
+from client.daemon.socket import ask
+from common.backbones.records import MINI_XCEPTION
+from common.processes import end_session, free_port, start
+from server.authority.authority import Authority
+from server.fleet.begin import default_settings
+from server.fleet.folder import FleetFolder, Wanted
+from server.fleet.rounds import CHECKPOINT, RoundRules
+from simulations.fleet_demo.devices import DemoDevice
+from tests.client.daemon.fakes import wait_for
+from tests.server.fleet.devices import SERVER, path
+
+CHANGED = """
+import server.fleet.control as control
+from common.app_bundle import app_files
+def changed():
+    files = app_files()
+    return {**files, "client/app.py": files["client/app.py"] + b"#"}
+control.app_files = changed
+"""
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@contextmanager
+def serving(root: Path, program: str) -> Iterator[subprocess.Popen[bytes]]:
+    process = start(
+        [sys.executable, "-c", program, str(root / "fleet")],
+        log=root / "server.log",
+        folder=ROOT,
+        environment={**os.environ, "PATH": path()},
+    )
+    try:
+        yield process
+    finally:
+        end_session(process)
+
+
+def refused(device: DemoDevice) -> str:
+    told = ask(device.folder, "status")
+    return str(told["fleet"]["refused"]) if told else ""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_device_runs_its_own_code_only(tmp_path: Path) -> None:
+    authority = Authority.create(tmp_path / "fleet", address=f"localhost:{free_port()}")
+    folder = FleetFolder(authority.folder)
+    made = default_settings(
+        backbone=MINI_XCEPTION.id, head="logistic", strategy="fedavg", quorum=1, deadline=60.0
+    )
+    folder.begin(replace(made, rules=RoundRules(quorum=1, tries=30, patience=1.0)))
+    folder.want(Wanted(1))
+    device = DemoDevice(tmp_path, 0, MINI_XCEPTION, actors=1, seed=0)
+    device.enrol(authority)
+    apps, checkpoint = device.folder / "fleet/flower/apps", folder.federation / CHECKPOINT
+    try:
+        with serving(tmp_path, CHANGED + SERVER):
+            wait_for(lambda: authority.devices.all()[0].node, patience=120)
+            device.start()
+            wait_for(lambda: refused(device), patience=200)
+            assert refused(device).startswith(OTHER_CODE)
+            assert OTHER_CODE in device.log.read_text()
+            assert not apps.exists(), "the other code was not even unpacked"
+            assert not checkpoint.exists()
+        device.end()
+        with serving(tmp_path, SERVER):
+            device.start()
+            wait_for(checkpoint.exists, patience=300)
+            assert apps.exists()
+            assert refused(device) == ""
+    finally:
+        device.end()
