@@ -65,7 +65,7 @@ print(json.dumps({"done": done, "texts": sorted(set(texts))}))
 @pytest.mark.parametrize(
     "room",
     [
-        60_000,
+        pytest.param(60_000, marks=pytest.mark.slow),
         pytest.param(0, marks=pytest.mark.slow),
         pytest.param(400_000, marks=pytest.mark.slow),
     ],

@@ -13,7 +13,7 @@ from tests.common.secure_aggregation.parties import secure_sum, session_of, vect
 STEPS = ("advertise", "share", "mask", "confirm", "reveal")
 
 
-@pytest.mark.parametrize("members", [3, 24, 100])
+@pytest.mark.parametrize("members", [3, 24, pytest.param(100, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("share", [0.0, 0.4])
 def test_the_sum_is_exact_to_the_step(members: int, share: float) -> None:
     """Members leave at every step, up to two fifths of all."""
