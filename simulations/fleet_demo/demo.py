@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -59,6 +59,19 @@ class DemoResult:
     seconds: float
 
 
+@contextmanager
+def _without_sockets() -> Iterator[None]:
+    """Remove the folder for sockets of devices with long paths, if it was not there before."""
+    place = Path(tempfile.gettempdir()) / f"mien-{os.getuid()}"
+    there = place.exists()
+    try:
+        yield
+    finally:
+        if not there:
+            with suppress(OSError):
+                place.rmdir()
+
+
 def run_demo(tell: Tell, *, seed: int = 0, patience: float = PATIENCE) -> DemoResult:
     """Run a fleet with **synthetic** actors on this computer, and check all that it left.
 
@@ -74,7 +87,7 @@ def run_demo(tell: Tell, *, seed: int = 0, patience: float = PATIENCE) -> DemoRe
         WorkError: something did not hold; says what.
     """
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="mien-fleet-") as name:
+    with _without_sockets(), tempfile.TemporaryDirectory(prefix="mien-fleet-") as name:
         demo = _Demo(Path(name).resolve(), seed, began + patience, tell)
         try:
             demo.prepare()
