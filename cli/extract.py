@@ -135,7 +135,10 @@ def command(
             time_limit=time_limit,
             progress=progress,
         )
-    seconds = round(time.monotonic() - started, 1)
+    _tell(done, round(time.monotonic() - started, 1), json=json)
+
+
+def _tell(done: Exported, seconds: float, *, json: bool) -> None:
     if json:
         print_json(summary(done, seconds))
     else:

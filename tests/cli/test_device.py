@@ -15,18 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import typer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cli import device as device_commands
-from cli import main
-from cli.device_setup import ChosenSecret, change_lock
 from client.daemon.socket import ask, data_key
 from client.device.texts import FIRST_START
 from client.vault.device_store import VaultStore
-from client.vault.errors import VaultBusy
-from client.vault.keys import KeyFile, Passphrase, make_key_file
+from client.vault.keys import KeyFile, Passphrase
 from client.vault.vault import Vault, unlock
 from common.heads.file import save_head
 from tests.cli.command import ROOT, Command
@@ -40,30 +35,6 @@ if "device" not in [group.name for group in main.app.registered_groups]:
     main.app.add_typer(device.app, name="device")
 main.run()
 """
-
-
-@pytest.fixture(autouse=True)
-def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`mien device` is there, whether or not the entry point knows it yet."""
-    if "device" not in [group.name for group in main.app.registered_groups]:
-        groups = [*main.app.registered_groups, typer.models.TyperInfo(device_commands.app)]
-        groups[-1].name = "device"
-        monkeypatch.setattr(main.app, "registered_groups", groups)
-
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of a device that is not there yet, and the default of all commands."""
-    monkeypatch.setenv("MIEN_DEVICE", str(tmp_path / "device"))
-    return tmp_path / "device"
-
-
-@pytest.fixture
-def made(mien: Command, place: Path, tmp_path: Path) -> Path:
-    """A device with a key file."""
-    done = mien("device", "init", "--key-file", str(tmp_path / "key"))
-    assert done.code == 0, done.err
-    return place
 
 
 @contextmanager
@@ -217,56 +188,6 @@ def test_pause_and_resume(mien: Command, made: Path, tmp_path: Path) -> None:
             assert bool(vault.setting("paused")) is paused
 
 
-def test_rekey_changes_every_key(mien: Command, made: Path, tmp_path: Path) -> None:
-    before = unlock(made, KeyFile(tmp_path / "key"))
-    (tmp_path / "words").write_text("new words")
-    assert mien("device", "rekey", "--new-passphrase-file", str(tmp_path / "words")).code == 0
-    assert json.loads((made / "device.json").read_text())["key"] == {"source": "passphrase"}
-    assert unlock(made, Passphrase("new words")) != before
-    locked = mien("device", "check")
-    assert (locked.code, "locked" in locked.err) == (1, True)
-    words = ("--passphrase-file", str(tmp_path / "words"))
-    assert mien("device", "rekey", *words, "--key-file", str(tmp_path / "key2")).code == 0
-    assert mien("device", "check").out == "Everything in the vault can be read.\n"
-    taken = mien("device", "rekey", "--key-file", str(tmp_path / "key"))
-    assert (taken.code, "never overwritten" in taken.err) == (2, True)
-    assert mien("device", "check").code == 0
-
-
-def test_a_rekey_while_others_read_is_done_and_opens(
-    mien: Command, made: Path, tmp_path: Path
-) -> None:
-    """Old pages stay as long as the other reads, and that is said; but nobody is locked out."""
-    reader = sqlite3.connect(made / "vault.db", isolation_level=None)
-    reader.execute("BEGIN")
-    reader.execute("SELECT count(*) FROM users").fetchall()
-    (tmp_path / "words").write_text("new words")
-    words = tmp_path / "words"
-    with Vault(made, unlock(made, KeyFile(tmp_path / "key")), patience=0.1) as vault:
-        chosen = ChosenSecret({"source": "passphrase"}, passphrase=Passphrase("new words"))
-        with pytest.raises(VaultBusy, match="it is done"):
-            change_lock(vault, chosen)
-    reader.close()
-    assert json.loads((made / "device.json").read_text())["key"] == {"source": "passphrase"}
-    assert mien("device", "check", "--passphrase-file", str(words)).code == 0
-
-
-@pytest.mark.parametrize("written", [True, False])
-def test_killed_in_a_rekey_the_old_or_the_new_secret_opens(
-    mien: Command, made: Path, tmp_path: Path, written: bool
-) -> None:
-    """Killed before or after the vault's transaction: device.json still names the right one."""
-    make_key_file(tmp_path / "key2")
-    settings = json.loads((made / "device.json").read_text())
-    after = {"source": "file", "path": str(tmp_path / "key2")}
-    if written:
-        with Vault(made, unlock(made, KeyFile(tmp_path / "key"))) as vault:
-            vault.rekey(KeyFile(tmp_path / "key2"))
-    (made / "device.json").write_text(json.dumps({**settings, "next_key": after}))
-    assert mien("device", "check").code == 0
-    assert mien("device", "status").code == 0
-
-
 def test_a_device_can_not_be_made_where_a_file_is(mien: Command, tmp_path: Path) -> None:
     (tmp_path / "afile").write_text("")
     key = ("--key-file", str(tmp_path / "another"))
@@ -296,7 +217,6 @@ def test_backup_and_restore(mien: Command, made: Path, tmp_path: Path) -> None:
 
 
 def test_check_names_damage_and_fails(mien: Command, made: Path, tmp_path: Path) -> None:
-    import sqlite3
 
     assert mien("device", "pause").code == 0
     with sqlite3.connect(made / "vault.db") as file:
