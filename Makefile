@@ -8,7 +8,7 @@ export FLWR_DISABLE_UPDATE_CHECK := 1
 # Many short processes import torch here; compiled once, they start in a third of the time.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup test test-slow lint simulate demo fleet-demo clean
+.PHONY: help setup test quick test-slow lint simulate demo fleet-demo clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -29,11 +29,14 @@ lint: .venv/.ready  ## ruff and mypy
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
 
-test: lint  ## lint, then all tests but the slow ones (at most 6 minutes)
-	$(BIN)/python -m pytest -q -n 2 -m "not slow"
+test: .venv/.ready  ## lint, and all tests but the slow ones (at most 6 minutes)
+	@$(MAKE) --no-print-directory --jobs 2 lint quick
+
+quick: .venv/.ready
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow"
 
 test-slow: .venv/.ready  ## real runs that take longer (at most 25 minutes)
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m slow --timeout 900
+	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -q -n 2 --dist loadfile -m slow --timeout 900
 
 demo: .venv/.ready  ## synthetic actors, from video to report, nothing to download
 	$(BIN)/mien demo --out out/demo

@@ -14,6 +14,21 @@ if TYPE_CHECKING:
     from server.audit.finding import Finding
 
 COLOURS = {"fail": "bold red", "pass": "green", "not measurable": "yellow"}
+OtherClips = Annotated[
+    Path | None,
+    typer.Option(
+        help="A clip file (.safetensors) of the same people's other clips, which no device "
+        "trained on: the hardest to tell apart."
+    ),
+]
+Stock = Annotated[
+    bool,
+    typer.Option(
+        "--stock",
+        help="Fill RUN first, with a small synthetic fleet whose updates Flower's own SecAgg+ "
+        "sums: to see the difference.",
+    ),
+]
 
 
 def command(
@@ -33,19 +48,14 @@ def command(
     federation: Annotated[
         str, typer.Option(help="Which of the run's federations; the first if none is named.")
     ] = "",
-    candidates: Annotated[
-        Path | None,
-        typer.Option(
-            help="A clip file (.safetensors) of the same people's other clips, which no device "
-            "trained on: the hardest to tell apart."
-        ),
-    ] = None,
+    candidates: OtherClips = None,
     ledger: Annotated[
         Path | None,
         typer.Option(help="A device's ledger.jsonl, to be held against the recorded run."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for audit.json and audit.html.")] = None,
     seed: Annotated[int, typer.Option(help="Of the auditor's own draws.")] = 0,
+    stock: Stock = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print audit.json on standard output.")
     ] = False,
@@ -62,6 +72,8 @@ def command(
     """
     from server.audit.run import failed
 
+    if stock:
+        _fill_with_stock(run)
     if run.is_file():
         findings, told = _own(run)
     else:
@@ -75,6 +87,20 @@ def command(
         _print(findings, told, out)
     if failed(findings):
         raise typer.Exit(1)
+
+
+def _fill_with_stock(run: Path) -> None:
+    """A made-up fleet's rounds through the installed Flower's SecAgg+.
+
+    Raises:
+        UsageError: the folder has something in it already.
+    """
+    from server.audit.lab import Lab, play
+    from server.audit.stock_secagg import record_stock
+
+    if run.exists() and (not run.is_dir() or any(run.iterdir())):
+        raise UsageError(f"{run}: is there already; name a new folder for --stock")
+    record_stock(play(Lab(clients=12, clips=30, rounds=5, public=8, dimension=256)), run)
 
 
 def _recorded(
@@ -113,7 +139,10 @@ def _own(path: Path) -> tuple[list[Finding], dict[str, Any]]:
     clips = exposure(entries, 0, FLEET_LIMITS).most_clips
     told = exposure(entries, clips, FLEET_LIMITS)
     found = exposure_finding(
-        share=told.share, share_of_sums=told.share_of_sums, words=told.in_words()
+        share=told.share,
+        share_of_sums=told.share_of_sums,
+        words=told.in_words(),
+        references=told.references,
     )
     return [found], ledger_document([found], run=path.name)
 

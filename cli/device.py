@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from cli.console import print_json
+from cli.device_exposure import exposure
 from cli.device_fleet import join, leave
 from cli.identity import check_identity
 from cli.opened import FolderOption, JsonOption, PassphraseOption, opened_vault, say
@@ -36,6 +37,7 @@ NewKeyring = Annotated[
 
 
 app.command("check-identity")(check_identity)
+app.command("exposure")(exposure)
 app.command("join")(join)
 app.command("leave")(leave)
 
@@ -123,7 +125,7 @@ def status(
     device: FolderOption = None, passphrase_file: PassphraseOption = None, json: JsonOption = False
 ) -> None:
     """What the device is doing, and what is in its vault (never asks for a passphrase)."""
-    from cli.device_setup import device_status, status_lines
+    from cli.device_status import device_status, status_lines
     from client.device.place import check_device, device_folder
 
     told = device_status(check_device(device_folder(device)), passphrase_file)

@@ -32,6 +32,15 @@ def join(
         str | None,
         typer.Option(metavar="TEXT", help="The operator's, as told on another way."),
     ] = None,
+    show_certificate: Annotated[
+        bool | None,
+        typer.Option(
+            "--show-certificate/--no-show-certificate",
+            help="Show the server this device's certificate, where it asks for one (its second "
+            "lock); needs nginx here. A renewal keeps what was chosen.",
+            show_default=False,
+        ),
+    ] = None,
     device: FolderOption = None,
     passphrase_file: PassphraseOption = None,
 ) -> None:
@@ -49,7 +58,7 @@ def join(
         _write_request(device, request)
     elif bundle is not None:
         with opened_vault(device, passphrase_file) as vault:
-            _take(vault, bundle, fingerprint)
+            _take(vault, bundle, fingerprint, show_certificate)
 
 
 def _write_request(device: Path | None, file: Path) -> None:
@@ -69,20 +78,20 @@ def _write_request(device: Path | None, file: Path) -> None:
     )
 
 
-def _take(vault: Vault, file: Path, fingerprint: str | None) -> None:
+def _take(vault: Vault, file: Path, fingerprint: str | None, show_certificate: bool | None) -> None:
     from client.daemon.socket import running_process
     from client.joining import is_renewal, join, read_bundle
 
     bundle = read_bundle(file, fingerprint)
     if not is_renewal(vault, bundle) and fingerprint is None:
         _believe(bundle)
-    joined = join(vault, bundle)
+    joined = join(vault, bundle, show_certificate=show_certificate)
     done = "Renewed" if joined.renewed else "Joined"
     say(f"{done}: fleet {joined.member.fleet} at {joined.address}, as {joined.member.device}.")
     if bundle.private_key:
         say(f"{file} holds the device's private key: delete it now.")
     if running_process(vault.folder) is not None:
-        say("The running daemon learns of it at its next start: mien device stop, then run.")
+        say("The running daemon takes part within seconds.")
 
 
 def _believe(bundle: Bundle) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from client.daemon.lock import device_lock
 from client.daemon.settings import load_settings, parse_settings
-from client.daemon.socket import SOCKET_FILE, ask, socket_path
+from client.daemon.socket import SOCKET_FILE, socket_path
 from client.daemon.units import KINDS, LAUNCHD, SYSTEMD, Service, launchd_plist, systemd_unit
 from client.device.due import feature_spec, specification_of
 from client.device.place import (
@@ -25,7 +25,7 @@ from client.device.place import (
     read_device,
     write_device,
 )
-from client.device.unlock import open_vault, read_passphrase, remember, remembered, secret_of
+from client.device.unlock import read_passphrase, remember, remembered, secret_of
 from client.vault.records import StoredHead
 from client.vault.vault import (
     VAULT_FILE,
@@ -41,7 +41,6 @@ from common.errors import UsageError, WorkError
 from common.files import private_folder
 
 Ask = Callable[[], str]
-REFUSALS_SHOWN: Final = 3
 _WAYS: Final = "--key-file, --passphrase-file and --keyring are three ways; choose one"
 
 
@@ -269,87 +268,6 @@ def save_head(vault: Vault, head: StoredHead) -> str:
         f"It reads features {read!r}, and this device makes {made!r}: it rests until the device "
         "makes those."
     )
-
-
-def device_status(folder: Path, passphrase_file: Path | None) -> dict[str, Any]:
-    """The daemon's word and the vault's numbers, as far as they can be had without asking."""
-    return {
-        "folder": str(folder),
-        "daemon": ask(folder, "status"),
-        "vault": _vault_status(folder, passphrase_file),
-    }
-
-
-def _vault_status(folder: Path, passphrase_file: Path | None) -> dict[str, Any] | None:
-    from client.device.device import Device
-    from client.vault.errors import VaultLocked
-
-    try:
-        with open_vault(folder, passphrase_file=passphrase_file, ask=lambda _: "") as vault:
-            return Device(vault).status()
-    except VaultLocked:
-        return None
-
-
-def status_lines(told: Mapping[str, Any]) -> list[str]:
-    """The status in words."""
-    return [
-        f"Device: {told['folder']}",
-        *_daemon_lines(told["daemon"]),
-        *_vault_lines(told["vault"]),
-    ]
-
-
-def _daemon_lines(daemon: Mapping[str, Any] | None) -> list[str]:
-    if daemon is None:
-        return ["Daemon: not running (`mien device run`)"]
-    clips, worker = daemon["clips"], daemon["worker"]
-    lines = [
-        f"Daemon: process {daemon['process']}, since {daemon['started']}",
-        f"Inboxes: {', '.join(daemon['inboxes']) or 'none'}; {daemon['waiting']} clip(s) wait",
-        f"Clips: {clips['recognised']} recognised ({clips['guests']} of guests), "
-        f"{clips['known']} known before, {clips['refused']} refused",
-        f"Worker: {_doing(worker)}; {worker['jobs']} job(s), {worker['crashes']} crash(es)",
-    ]
-    lines += [f"Refused: {each['file']}: {each['text']}" for each in daemon["problems"]]
-    if daemon["fleet"]:
-        node = daemon["fleet"]
-        state = "SuperNode runs" if node["process"] else "SuperNode does not run"
-        lines.append(f"Fleet: {node['address']}, {state}, started {node['starts']} time(s)")
-        if node.get("refused"):
-            lines.append(f"Fleet: {node['refused']}")
-    return lines
-
-
-def _doing(worker: Mapping[str, Any]) -> str:
-    if worker["process"] is None:
-        return "none, starts on demand"
-    return f"process {worker['process']}, {'busy' if worker['busy'] else 'waits for a job'}"
-
-
-def _vault_lines(vault: Mapping[str, Any] | None) -> list[str]:
-    if vault is None:
-        return ["Vault: locked (give --passphrase-file to look into it)"]
-    part = ", ".join(vault["taking_part"]) or "nobody"
-    return [
-        f"Vault: {vault['users']} user(s), {vault['clips']} clip(s), {vault['waiting']} of them "
-        "wait for a word",
-        f"Head of a user without a personal one: {vault['head']}",
-        f"Taking part in a fleet: {part}{', paused' if vault['paused'] else ''}; "
-        f"{vault['releases']} release(s) on record",
-        *_fleet_lines(vault.get("fleet")),
-    ]
-
-
-def _fleet_lines(fleet: Mapping[str, Any] | None) -> list[str]:
-    if fleet is None:
-        return []
-    adopted = f"release {fleet['release']} is adopted" if fleet["release"] else "no release yet"
-    told = [
-        f"{each['about']} refused: {each['text']} ({each['at']})"
-        for each in fleet["refusals"][-REFUSALS_SHOWN:]
-    ]
-    return [f"Member of fleet {fleet['fleet']} as {fleet['device']}, {adopted}", *told]
 
 
 def service_file(folder: Path, kind: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,10 +20,12 @@ from common.errors import UsageError
 
 if TYPE_CHECKING:
     from server.fleet.events import Event
+    from server.fleet.folder import FederationSettings, FleetFolder
     from server.fleet.status import FleetStatus
 
 LAST_ROUNDS = 10
 LOOK_SECONDS = 2
+_COLUMNS = ("counted", "refused", "failed", "late", "bytes", "seconds", "accuracy", "users")
 
 rounds = typer.Typer(no_args_is_help=True, help="Start, pause and follow the federation's rounds.")
 
@@ -37,8 +40,8 @@ def run(
         bool,
         typer.Option(
             "--client-certificates",
-            help="Let in only who shows a client certificate of the fleet. Flower's SuperNode "
-            "shows none by itself: devices then need a TLS tunnel that does.",
+            help="Let in only who shows a client certificate of the fleet: devices join by "
+            "`mien device join --show-certificate`.",
         ),
     ] = False,
     metrics_port: Annotated[
@@ -103,6 +106,52 @@ def start(
     deadline: Annotated[
         float, typer.Option(help="Seconds that devices have to answer; settled at the beginning.")
     ] = 120.0,
+    over_sample: Annotated[
+        float,
+        typer.Option(
+            help="Devices asked for each that the quorum needs, such as 1.3: a round then ends "
+            "with the quorum's last answer. 0 asks all and waits for all. Settled at the "
+            "beginning."
+        ),
+    ] = 0.0,
+    secure_sum: Annotated[
+        bool,
+        typer.Option(
+            "--secure-sum/--no-secure-sum",
+            help="Whether devices mask their updates, so that the server learns sums alone. "
+            "Settled at the beginning.",
+        ),
+    ] = True,
+    smallest_sum: Annotated[
+        int,
+        typer.Option(help="Devices without whom no sum is revealed, 3 or more. Settled then, too."),
+    ] = 10,
+    clip_norm: Annotated[
+        float, typer.Option(help="Norm that devices shorten updates to; 0 none. Settled then, too.")
+    ] = 0.0,
+    noise_multiplier: Annotated[
+        float,
+        typer.Option(
+            help="Differential privacy: noise in clip norms, see `mien privacy plan`; needs "
+            "--reference. 0 none. Settled then, too."
+        ),
+    ] = 0.0,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="HEAD",
+            help="Head of public data (`mien simulate --save-head`): its centre and spread stand "
+            "in for what devices would tell in round 0.",
+        ),
+    ] = None,
+    accept_leak: Annotated[
+        bool,
+        typer.Option(
+            "--accept-leak",
+            help="Federate a head that tells mixtures of raw features in one round; devices whose "
+            "owners did not accept that decline.",
+        ),
+    ] = False,
 ) -> None:
     """Ask for rounds; the running server begins within seconds.
 
@@ -111,21 +160,65 @@ def start(
 
     **Example:** `mien server rounds start --folder fleet --rounds 20 --quorum 5`
     """
-    from server.fleet.begin import default_settings
+    from server.fleet.begin import Protection, default_settings
+    from server.fleet.check import check_fits, load_table
     from server.fleet.folder import FleetFolder, Wanted
 
     if count < 1:
         raise UsageError(f"rounds is {count}, expected at least 1")
     there = FleetFolder(folder)
     if not there.begun:
-        there.begin(
-            default_settings(
-                backbone=backbone, head=head, strategy=strategy, quorum=quorum, deadline=deadline
-            )
+        settings = default_settings(
+            backbone=backbone,
+            head=head,
+            strategy=strategy,
+            quorum=quorum,
+            deadline=deadline,
+            over_sample=over_sample,
+            accept_leak=accept_leak,
+            protection=Protection(
+                secure_sum=secure_sum,
+                smallest_sum=smallest_sum,
+                clip_norm=clip_norm,
+                noise_multiplier=noise_multiplier,
+            ),
         )
+        _settle_reference(there, settings, reference)
+        if table := load_table(there.federation):
+            check_fits(table, settings.specification)
+        there.begin(settings)
     done = there.rounds_done()
     there.want(Wanted(done + count))
     say(f"{done + count} rounds are wanted in all, {done} are done.")
+
+
+def _settle_reference(
+    there: FleetFolder, settings: FederationSettings, reference: Path | None
+) -> None:
+    """Keep the public reference; noise is worth nothing beside what devices tell without it.
+
+    Raises:
+        UsageError: it is missing for noised rounds, or made for another head.
+    """
+    if reference is None:
+        if settings.plan.noise_multiplier:
+            raise UsageError(
+                f"noise-multiplier is {settings.plan.noise_multiplier:g} without a reference: "
+                "devices would tell theirs without noise, and nothing could be promised; name a "
+                "head of public data by --reference"
+            )
+        return
+    from common.heads.file import load_head
+
+    head, _ = load_head(reference)
+    made_for = head.specification
+    if made_for != settings.specification:
+        raise UsageError(
+            f"{reference}: is made for {made_for.kind} on {made_for.features}, the federation is "
+            f"of {settings.specification.kind} on {settings.specification.features}; make one for "
+            "these"
+        )
+    there.keep_reference(head)
 
 
 @rounds.command("pause")
@@ -153,12 +246,13 @@ def history(folder: Folder, json: Json = False) -> None:
     """All rounds so far."""
     from server.fleet.folder import FleetFolder
     from server.fleet.rounds import reports
+    from server.fleet.status import fleet_status
 
     found = reports(FleetFolder(folder).federation)
     if json:
         print_json(found)
     else:
-        output.print(_rounds_table(found))
+        output.print(_rounds_table(found, fleet_status(folder).accuracy))
 
 
 def status(
@@ -186,6 +280,7 @@ def _page(now: FleetStatus) -> Group:
     lines = [
         f"{now.fleet} at {now.address}: {state}",
         f"{now.done} of {now.wanted} rounds done, release {now.released}, last run {now.run}",
+        *(f"{name} does not answer" for name, answers in now.programs.items() if not answers),
         *(f"renew by {end}: {kind} {name}" for kind, name, end in now.due),
     ]
     devices = Table(box=SIMPLE_HEAD, pad_edge=False)
@@ -193,12 +288,18 @@ def _page(now: FleetStatus) -> Group:
     devices.add_column("status")
     for device in now.devices:
         devices.add_row(device.name, device.status)
-    return Group(*lines, devices, _rounds_table(now.rounds[-LAST_ROUNDS:]))
+    if now.check:
+        drawn = "synthetic " if now.check.synthetic else ""
+        lines.append(f"tested on {now.check.clips} {drawn}clips of {now.check.users} users")
+    return Group(*lines, devices, _rounds_table(now.rounds[-LAST_ROUNDS:], now.accuracy))
 
 
-def _rounds_table(found: Iterable[Mapping[str, Any]]) -> Table:
+def _rounds_table(
+    found: Iterable[Mapping[str, Any]], accuracy: Iterable[Mapping[str, float]]
+) -> Table:
+    tested = {int(figures["round"]): figures for figures in accuracy}
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for name in ("round", "stage", "counted", "refused", "failed", "late", "bytes", "seconds"):
+    for name in ("round", "stage", *_COLUMNS):
         table.add_column(name, justify="left" if name == "stage" else "right")
     for report in found:
         table.add_row(
@@ -210,5 +311,14 @@ def _rounds_table(found: Iterable[Mapping[str, Any]]) -> Table:
             str(report["late"]),
             str(report["bytes"]),
             f"{sum(report['seconds'].values()):.1f}",
+            *_accuracy(tested.get(int(report["round"]))),
         )
     return table
+
+
+def _accuracy(figures: Mapping[str, float] | None) -> tuple[str, str]:
+    """Of all clips; and of the worst and the best user."""
+    if figures is None:
+        return "", ""
+    spread = (figures["worst_user"], figures["best_user"])
+    return f"{figures['accuracy']:.1%}", "-".join(f"{100 * share:.0f}" for share in spread) + "%"

@@ -17,6 +17,7 @@ import typer
 
 from cli import (
     audit,
+    avatar,
     bench,
     demo,
     device,
@@ -27,6 +28,7 @@ from cli import (
     privacy,
     server,
     simulate,
+    train_backbone,
     weights,
 )
 from cli.console import exit_code_of, output
@@ -49,8 +51,10 @@ app.command("fleet-demo")(fleet_demo.command)
 app.command("simulate")(simulate.command)
 app.command("extract")(extract.command)
 app.add_typer(weights.app, name="weights")
+app.command("train-backbone")(train_backbone.command)
 app.add_typer(experiment.app, name="experiment")
 app.add_typer(bench.app, name="bench")
+app.add_typer(avatar.app, name="avatar")
 people.register(app)
 app.add_typer(device.app, name="device")
 app.add_typer(server.app, name="server")

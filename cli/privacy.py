@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli.console import print_json
 from cli.fleet_shared import Json, print_table, say
+from common.errors import UsageError
 
 if TYPE_CHECKING:
     from common.privacy.plan import HeadPlan, PrivacyPlan
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Plan differential privacy: noise, what can be learnt under it, and what it promises.",
+    help="Plan differential privacy, and make the public projection that small heads stand behind.",
 )
-
-
-@app.callback()
-def _privacy() -> None:
-    """Keeps `plan` a command of its own while it is the only one."""
 
 
 @app.command("plan")
@@ -58,6 +55,57 @@ def plan_command(
         [_row("full head", made.full), _row("small projection", made.small)],
     )
     say(advice(made))
+
+
+@app.command("projection")
+def projection_command(
+    features: Annotated[
+        Path, typer.Argument(help="Feature table of people who are in no fleet, with expressions.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="To write.")],
+    kind: Annotated[
+        str,
+        typer.Option(
+            help="lda: directions that tell expressions apart; pca: in which clips vary most."
+        ),
+    ] = "lda",
+    dimensions: Annotated[
+        int,
+        typer.Option(help="Numbers per feature, at most 32; for lda fewer than expressions."),
+    ] = 7,
+    json: Json = False,
+) -> None:
+    """Learn a frozen projection from a public table, for `mien simulate --projection FILE`.
+
+    The table must not be of the clients: a projection that was learnt from their clips would tell
+    of them to whoever has it. **Example:** `mien privacy projection public.parquet --out small`
+    """
+    from common.heads.projection import save_projection
+    from simulations.projecting import LEARNT, learnt
+    from simulations.sources import load_table_source
+
+    if kind not in LEARNT:
+        raise UsageError(f"kind is {kind!r}, expected {' or '.join(LEARNT)}")
+    source = load_table_source(features)
+    made = learnt(kind, source.features, source.clips, dimensions)
+    try:
+        save_projection(out.absolute(), made)
+    except OSError as error:
+        raise UsageError(f"{out}: can't be written ({error.strerror})") from error
+    users = source.clips.user_names()
+    if json:
+        told = {"kind": kind, "from": source.clips.dimension, "to": made.width}
+        origin = {"clips": len(source.clips), "users": list(users), "reads": made.features}
+        print_json({"file": str(out), **told, **origin, "sha256": made.sha256})
+        return
+    say(
+        f"{out}: a projection of {source.clips.dimension} features to {made.width} numbers, from "
+        f"{len(source.clips)} clips of {len(users)} users; digest {made.sha256[:16]}."
+    )
+    say(
+        f"None of these users ({', '.join(users[:5])}{' …' if len(users) > 5 else ''}) may be on a "
+        "device that federates behind it: it was learnt from their clips, and is public."
+    )
 
 
 def described(plan: PrivacyPlan) -> dict[str, Any]:

@@ -45,11 +45,15 @@ def publish_command(
     `mien server publish head.safetensors --round 30 --metric uar=0.61 --folder fleet`
     """
     from common.releases import PrivacySpent
+    from server.fleet.check import release_metrics
+    from server.fleet.folder import FleetFolder
     from server.registry import Publication
     from server.run import load_head
 
     authority, privacy = opened(folder), PrivacySpent(epsilon, delta)
-    metrics, content = _metrics(metric or ()), load_head(head)
+    content = load_head(head)
+    tested = release_metrics(FleetFolder(folder).federation, content)
+    metrics = {**tested, **_metrics(metric or ())}
     manifest = authority.publish(
         Publication(
             specification=content.specification,

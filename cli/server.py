@@ -12,6 +12,8 @@ from cli.console import print_json
 from cli.fleet import rounds
 from cli.fleet import run as fleet_run
 from cli.fleet import status as fleet_status
+from cli.fleet_check import CheckFeatures, Synthetic, name_table, read_check_table, set_command
+from cli.fleet_install import install_command
 from cli.fleet_quarantine import dashboard_command, quarantine
 from cli.fleet_shared import Folder, Json, opened, print_table, say, text_of
 from cli.releases import publish_command, releases_command
@@ -39,6 +41,8 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="1 to 63 of the charac
 app.command("run")(fleet_run)
 app.command("status")(fleet_status)
 app.command("dashboard")(dashboard_command)
+app.command("set")(set_command)
+app.command("install")(install_command)
 app.add_typer(rounds, name="rounds")
 app.add_typer(quarantine, name="quarantine")
 app.command("publish")(publish_command)
@@ -68,6 +72,8 @@ def init_command(
     device_days: Annotated[
         int, typer.Option(help="Days until a device's certificate must be renewed.")
     ] = 365,
+    check_features: CheckFeatures = None,
+    synthetic: Synthetic = False,
     json: Json = False,
 ) -> None:
     """Make a fleet's folder: CA, server certificate, keys and settings; never over another.
@@ -79,9 +85,12 @@ def init_command(
     from server.authority.certificates import LOOPBACK
 
     hosts = (*(host or ()), *(LOOPBACK if loopback else ()))
+    table = read_check_table(check_features, synthetic=synthetic) if check_features else None
     authority = Authority.create(
         folder, address=address, hosts=hosts, fleet=fleet, device_days=device_days
     )
+    if table is not None:
+        name_table(folder, table)
     settings, fingerprint = authority.settings, fingerprint_of(authority.settings.operator_key)
     if json:
         print_json(

@@ -68,6 +68,17 @@ def run(settings: SimulationSettings, *, engine: str, workers: int) -> dict[str,
         raise UsageError(f"engine is {engine!r}, expected one of {', '.join(ENGINES)}")
     if engine == "cohort" and settings.record:
         raise UsageError("record keeps replies, and the engine cohort has none; use --engine grid")
+    masked = settings.secure_aggregation == "on" or settings.clip_norm > 0
+    if engine == "cohort" and masked:
+        raise UsageError(
+            "secure-aggregation, clip-norm and noise-multiplier are the devices' part, and the "
+            "engine cohort has no devices; use --engine grid"
+        )
+    if engine == "cohort" and (settings.exposure_share or settings.exposure_epsilon):
+        raise UsageError(
+            "exposure-share and exposure-epsilon are devices' limits, and the engine cohort has no "
+            "devices; use --engine grid"
+        )
     if workers < 1:
         raise UsageError(f"workers is {workers}, expected 0 (one per core) or more")
     with phase_bars() as watch:
@@ -108,6 +119,7 @@ def _engine(name: str) -> Any:
 def _ray(settings: SimulationSettings, workers: int, watch: Watcher) -> dict[str, Any]:
     """Through Flower's runtime; data is read here first, so that what is wrong with it is told."""
     from simulations.engines.flower_runtime import run_ray
+    from simulations.projecting import FILE, named
     from simulations.sources import load_source
 
     source = load_source(settings, workers=workers, watch=watch)
@@ -116,6 +128,8 @@ def _ray(settings: SimulationSettings, workers: int, watch: Watcher) -> dict[str
         for name in ("features", "data", "out", "save_head", "record", "state_root")
     }
     absolute = {name: str(Path(path).resolve()) if path else "" for name, path in paths.items()}
+    if named(settings.projection)[0] == FILE:
+        absolute["projection"] = str(Path(settings.projection).resolve())
     with tempfile.TemporaryDirectory(prefix="mien-ray-") as scratch:
         root = Path(absolute["state_root"] or f"{scratch}/state")
         out = Path(absolute["out"] or f"{scratch}/out")

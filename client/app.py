@@ -13,8 +13,11 @@ from client.flower_adapter import (
     device_folder,
     egress_gate,
     request_of,
+    step_content,
+    sum_request_of,
     take_release,
 )
+from common.wire import SUM
 
 if TYPE_CHECKING:
     from client.settings import DeviceStore
@@ -38,6 +41,16 @@ def evaluate(message: Message, context: Context) -> Message:
     folder = device_folder(message, context)
     answer(folder, request_of(message, folder), run=context.run_id)
     return Message(content_of(None), reply_to=message)
+
+
+@app.query(SUM)
+def secure_sum(message: Message, context: Context) -> Message:
+    """Take one step of a secure sum, or decline it."""
+    from client.rounds import answer_sum
+
+    store = device_folder(message, context)
+    payload = answer_sum(store, sum_request_of(message, store))
+    return Message(step_content(payload), reply_to=message)
 
 
 @app.query(RELEASE)

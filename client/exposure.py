@@ -9,58 +9,35 @@ noise and secure sums are what the device itself did.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from common.errors import UsageError
+from client.exposure_limits import (
+    FLEET_LIMITS as FLEET_LIMITS,
+)
+from client.exposure_limits import (
+    NO_LIMITS as NO_LIMITS,
+)
+from client.exposure_limits import (
+    ExposureLimits as ExposureLimits,
+)
+from client.exposure_limits import is_number
 from common.heads.leak import combinations
 from common.heads.specification import HEAD_STAGE, REFERENCE_STAGE, HeadSpecification
-from common.privacy.gaussian import check_delta, epsilon_of, mu_of
+
+if TYPE_CHECKING:
+    from common.clips import ClipSet
+    from common.messages import Request
 
 Entry = Mapping[str, Any]
+DECLINES: Final = "declines this round: "
 _ROUNDING: Final = 1.0 + 1e-6
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExposureLimits:
-    """How much a device is willing to tell.
-
-    Attributes:
-        share: mixtures per clip from which on it declines; None for no limit. A quarter keeps
-            membership tests near chance.
-        epsilon: most that noised rounds may cost together at `delta`; None for no limit.
-        delta: see there.
-        fewest_in_sum: members without whom no sum is revealed; a secure sum that may be of fewer
-            counts as an update that leaves as it is.
-
-    Raises:
-        UsageError: a value out of range.
-    """
-
-    share: float | None = 0.25
-    epsilon: float | None = 8.0
-    delta: float = 1e-5
-    fewest_in_sum: int = 10
-
-    def __post_init__(self) -> None:
-        for name, value in (("exposure-share", self.share), ("exposure-epsilon", self.epsilon)):
-            if value is not None and not (_is_number(value) and value >= 0):
-                raise UsageError(f"setting {name} is {value!r}, expected 0 or more, or none")
-        check_delta(self.delta)
-        if type(self.fewest_in_sum) is not int or self.fewest_in_sum < 2:
-            raise UsageError(f"setting fewest-in-sum is {self.fewest_in_sum!r}, expected 2 or more")
-
-
-FLEET_LIMITS: Final = ExposureLimits()
-"""Of a device in a fleet, unless its owner sets others."""
-NO_LIMITS: Final = ExposureLimits(share=None, epsilon=None)
-"""Of a simulation, unless asked for."""
+_SUM_KEYS: Final = ("stay", "members", "session")
+_NOISE_KEYS: Final = ("multiplier", "seeded")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,12 +49,14 @@ class Asked:
         combinations: exact mixtures of inputs that an update tells, see `common.heads.leak`.
         stay: threshold of the secure sum that the update goes into; 0 where it goes as it is.
         noise: multiplier that the device's accountant may count on; 0 for no noise.
+        basis: see `basis_of`; empty where it is not known whether the round is asked for again.
     """
 
     stage: str
     combinations: int
     stay: int = 0
     noise: float = 0.0
+    basis: str = ""
 
     @classmethod
     def of(
@@ -176,14 +155,18 @@ def would_exceed(
 
     Args:
         entries: of the device's ledger.
-        asked: what the round would make leave; counted as new, also if it is asked for again.
+        asked: what the round would make leave; counted as new, unless by its basis the very same
+            update left before, as it is.
         clips: that would be used.
         limits: the device's.
     """
-    releases = _releases(entries)
+    kept = list(entries)
+    releases = _releases(kept)
     before = _exposure(releases, clips, limits)
     if asked.stage not in (REFERENCE_STAGE, HEAD_STAGE):
         return Decision(True, "takes part: nothing leaves the device in this round", before)
+    if _left_before(kept, asked):
+        return Decision(True, "takes part: this very update has left before", before)
     after = _exposure([*releases, _Release.of_asked(asked, clips)], clips, limits)
     if asked.stage == REFERENCE_STAGE:
         return Decision(True, "takes part: a reference holds no exact mixture of clips", after)
@@ -197,6 +180,70 @@ def would_exceed(
     fits = told < limits.share
     sentence = _sum_sentence if summed else _open_sentence
     return Decision(fits, sentence(fits, after, limits), after)
+
+
+def exposure_part(
+    request: Request,
+    clips: ClipSet,
+    *,
+    secure_sum: Mapping[str, Any] | None = None,
+    noise: Mapping[str, Any] | None = None,
+    clip_norm: float | None = None,
+) -> dict[str, Any]:
+    """What a ledger's entry has to say of a release, so that the budget can count it.
+
+    Args:
+        request: that the release answers.
+        clips: that went into it.
+        secure_sum: `stay` (members without whom no sum is revealed), `members` and `session`; None
+            for an update that leaves as it is.
+        noise: `multiplier` (of all that is added together, in clipping norms) and `seeded`; None
+            without noise.
+        clip_norm: that the update was shortened to; None if it was not.
+
+    Raises:
+        ValueError: a key is missing.
+    """
+    for told, keys in (
+        (secure_sum, ("stay", "members", "session")),
+        (noise, ("multiplier", "seeded")),
+    ):
+        if told is not None and not set(keys) <= set(told):
+            raise ValueError(f"an entry's {', '.join(told)} should be {', '.join(keys)}")
+    head = request.stage == HEAD_STAGE
+    shapes = request.head.specification.branch_shapes()
+    return {
+        "own_clips": len(clips),
+        "combinations": combinations(shapes) if head else 0,
+        "basis": basis_of(request, clips),
+        "secure_sum": None if secure_sum is None else dict(secure_sum),
+        "noise": None if noise is None else dict(noise),
+        "clip_norm": clip_norm,
+    }
+
+
+def basis_of(request: Request, clips: ClipSet) -> str:
+    """Hexadecimal SHA-256 of all that decides an update before masks and noise: a round's retry.
+
+    The server's request, and which labelled clips are trained on. A clip's features never change
+    under its name.
+    """
+    told = hashlib.sha256(json.dumps(request.numbers(), sort_keys=True).encode())
+    for name in sorted(request.head.arrays):
+        told.update(name.encode() + b"\0" + request.head.arrays[name].astype("<f4").tobytes())
+    told.update(json.dumps([clips.names, clips.users, clips.labels.tolist()]).encode())
+    return told.hexdigest()
+
+
+def _left_before(entries: Iterable[Entry], asked: Asked) -> bool:
+    """Whether the same update left as it is, and would again."""
+    if not asked.basis or asked.stay or asked.noise:
+        return False
+    return any(
+        entry.get("basis") == asked.basis and not entry.get("secure_sum") and not entry.get("noise")
+        for entry in entries
+        if "arrays" in entry
+    )
 
 
 @dataclass(frozen=True)
@@ -253,8 +300,17 @@ def _exposure(releases: list[_Release], clips: int, limits: ExposureLimits) -> E
         sum_combinations=_total(summed),
         fewest_in_sums=min((each.stay for each in summed), default=0),
         noised=len(noised),
-        epsilon=epsilon_of(limits.delta, mu_of(each.noise for each in noised)),
+        epsilon=_epsilon(limits.delta, noised),
     )
+
+
+def _epsilon(delta: float, noised: list[_Release]) -> float:
+    if not noised:
+        return 0.0
+    # Here, since it loads SciPy, which a device's status should not need.
+    from common.privacy.gaussian import epsilon_of, mu_of
+
+    return epsilon_of(delta, mu_of(each.noise for each in noised))
 
 
 def _total(releases: Iterable[_Release]) -> int:
@@ -280,7 +336,7 @@ def _told(arrays: object) -> float:
 def _noise(noise: Mapping[str, Any]) -> float:
     """The multiplier that an entry's noise counts for: none for noise that can be drawn again."""
     multiplier: Any = noise.get("multiplier")
-    if not _is_number(multiplier) or noise.get("seeded") is not False:
+    if not is_number(multiplier) or noise.get("seeded") is not False:
         return 0.0
     return max(0.0, float(multiplier))
 
@@ -297,7 +353,7 @@ def _open_sentence(fits: bool, after: Exposure, limits: ExposureLimits) -> str:
     )
     if fits:
         return f"takes part: {told}"
-    return f"declines this round: {told}; secure aggregation or noise would allow more rounds"
+    return f"{DECLINES}{told}; secure aggregation or noise would allow more rounds"
 
 
 def _sum_sentence(fits: bool, after: Exposure, limits: ExposureLimits) -> str:
@@ -306,7 +362,7 @@ def _sum_sentence(fits: bool, after: Exposure, limits: ExposureLimits) -> str:
         f"about {after.share_of_sums:.0%} of what tells them all; it has to stay "
         f"below {limits.share:.0%}"
     )
-    return f"takes part: {told}" if fits else f"declines this round: {told}"
+    return f"takes part: {told}" if fits else f"{DECLINES}{told}"
 
 
 def _epsilon_sentence(fits: bool, after: Exposure, limits: ExposureLimits) -> str:
@@ -314,4 +370,4 @@ def _epsilon_sentence(fits: bool, after: Exposure, limits: ExposureLimits) -> st
         f"after it epsilon is {after.epsilon:.3g} at delta {limits.delta:g} over {after.noised} "
         f"round(s) of noise; the limit is {limits.epsilon:g}"
     )
-    return f"takes part: {told}" if fits else f"declines this round: {told}"
+    return f"takes part: {told}" if fits else f"{DECLINES}{told}"

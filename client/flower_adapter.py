@@ -7,13 +7,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flwr.app import Array, ArrayRecord, Context, Error, Message, MetricRecord, RecordDict
+from flwr.app import (
+    Array,
+    ArrayRecord,
+    ConfigRecord,
+    Context,
+    Error,
+    Message,
+    MetricRecord,
+    RecordDict,
+)
 from flwr.common.serde import recorddict_from_proto, recorddict_to_proto
 from flwr.proto.recorddict_pb2 import RecordDict as RecordDictProto
 
 from client.adoption import adopt
 from client.device.unlock import open_vault
-from client.gate import REFUSED_REASON, let_through
+from client.gate import REFUSED_REASON, let_step_through, let_through
 from client.membership import membership
 from client.settings import DeviceStore
 from client.vault.device_store import VaultStore
@@ -26,17 +35,22 @@ from common.wire import (
     ARRAYS,
     NPY_KIND,
     NUMBERS,
+    PAYLOAD,
+    SUM,
     Expected,
+    WireReply,
     encode_array,
     public_numbers,
+    read_step,
     wire_reply,
 )
 
 if TYPE_CHECKING:
-    from common.messages import Request
+    from common.messages import Request, SumRequest
 
 RELEASE = "release"
 RELEASE_MESSAGE = f"query.{RELEASE}"
+SUM_MESSAGE = f"query.{SUM}"
 MOST_LINKS = 64
 REFUSED_CODE = 2
 
@@ -103,6 +117,23 @@ def request_of(message: Message, store: DeviceStore) -> Request:
     return read_request(numbers, arrays, store.settings().specification)
 
 
+def sum_request_of(message: Message, store: DeviceStore) -> SumRequest:
+    """Read a step of a secure sum.
+
+    Raises:
+        WorkError: it is not one, or not one for this device's head.
+    """
+    from common.messages import read_sum_request
+
+    content = message.content
+    if "config" not in content.config_records:
+        raise WorkError("the server's message is not a request")
+    record = content.array_records.get(ARRAYS)
+    arrays = None if record is None else {name: each.numpy() for name, each in record.items()}
+    numbers = dict(content.config_records["config"])
+    return read_sum_request(numbers, arrays, store.settings().specification)
+
+
 def take_release(message: Message, store: DeviceStore) -> None:
     """Adopt the release that a message brings; one that is refused is noted in the vault alone.
 
@@ -137,8 +168,13 @@ def content_of(update: HeadUpdate | None) -> RecordDict:
     return RecordDict({ARRAYS: record, NUMBERS: MetricRecord(public_numbers(update))})
 
 
+def step_content(payload: bytes | None) -> RecordDict:
+    """A secure sum's step in the form in which it travels; nothing for None."""
+    return RecordDict({} if payload is None else {SUM: ConfigRecord({PAYLOAD: payload})})
+
+
 def egress_gate(message: Message, context: Context, call_next: ClientApp) -> Message:
-    """The outermost mod of the device's app: only an empty reply or one true update passes.
+    """The outermost mod of the device's app: only nothing, a true update or a step passes.
 
     Whatever goes wrong inside, the server learns one fixed sentence; the full text stays in the
     device's error log.
@@ -151,31 +187,56 @@ def egress_gate(message: Message, context: Context, call_next: ClientApp) -> Mes
         store = device_folder(message, context)
         if store.contributors() != willing:
             raise WorkError("a user withdrew, or taking part was paused, during the round")
-        expected, federation = _agreed(message, store)
-        occasion: dict[str, str | int] = {
-            "run": context.run_id,
-            "node": context.node_id,
-            "federation": federation,
-        }
-        update = let_through(store.ledger, wire_reply(read_back), expected, occasion, len(wire))
-        return Message(content_of(update), reply_to=message)
+        passed = _passed(message, context, store, wire_reply(read_back), len(wire))
+        return Message(passed, reply_to=message)
     except Exception as error:  # noqa: BLE001 - nothing of an error may travel
         _keep_error(message, context, error)
         return Message(Error(REFUSED_CODE, REFUSED_REASON), reply_to=message)
 
 
-def _agreed(message: Message, store: DeviceStore) -> tuple[Expected | None, str]:
-    """What this device may send in answer to a message, and the federation's name."""
+def _passed(
+    message: Message, context: Context, store: DeviceStore, reply: WireReply, size: int
+) -> RecordDict:
+    """What of a reply may leave, made anew from what the gate read; it is in the ledger."""
+    occasion: dict[str, object] = {"run": context.run_id, "node": context.node_id}
+    if message.metadata.message_type == SUM_MESSAGE:
+        return _passed_step(message, occasion, store, reply, size)
+    expected, told = _agreed(message, store)
+    return content_of(let_through(store.ledger, reply, expected, {**occasion, **told}, size))
+
+
+def _passed_step(
+    message: Message,
+    occasion: dict[str, object],
+    store: DeviceStore,
+    reply: WireReply,
+    size: int,
+) -> RecordDict:
+    from client.secure_aggregation.taking_part import own_step
+
+    if read_step(reply) is None:
+        return step_content(None)
+    asked = sum_request_of(message, store)
+    own = own_step(store, asked)
+    told = {**occasion, "federation": asked.plan.name, **own.told}
+    return step_content(let_step_through(store.ledger, reply, own, told, size))
+
+
+def _agreed(message: Message, store: DeviceStore) -> tuple[Expected | None, dict[str, object]]:
+    """What this device may send in answer to a message, and what the ledger says of it."""
     if message.metadata.message_type == RELEASE_MESSAGE:
-        return None, RELEASE
+        return None, {"federation": RELEASE}
+    from client.exposure import exposure_part
     from common.messages import EVALUATE
 
     request = request_of(message, store)
+    told: dict[str, object] = {"federation": request.plan.name}
     if message.metadata.message_type != "train" or request.stage == EVALUATE:
-        return None, request.plan.name
+        return None, told
     specification = request.head.specification
     agreed = Expected(specification=specification, stage=request.stage, round=request.round)
-    return agreed, request.plan.name
+    norm = request.plan.clip_norm or None
+    return agreed, {**told, **exposure_part(request, store.clips(), clip_norm=norm)}
 
 
 def _keep_error(message: Message, context: Context, error: Exception) -> None:

@@ -104,7 +104,13 @@ def is_renewal(vault: Vault, bundle: Bundle) -> bool:
     return True
 
 
-def join(vault: Vault, bundle: Bundle, *, now: datetime | None = None) -> Joined:
+def join(
+    vault: Vault,
+    bundle: Bundle,
+    *,
+    show_certificate: bool | None = None,
+    now: datetime | None = None,
+) -> Joined:
     """Join a fleet, or take its renewal; what was adopted stays.
 
     Files first, then the vault, then device.json: what is cut short can be repeated.
@@ -112,6 +118,8 @@ def join(vault: Vault, bundle: Bundle, *, now: datetime | None = None) -> Joined
     Args:
         vault: the device's.
         bundle: checked, its operator believed; see `read_bundle` and `is_renewal`.
+        show_certificate: whether to show the server the device's certificate, its second lock;
+            None keeps what was chosen before.
         now: for tests.
 
     Raises:
@@ -128,12 +136,17 @@ def join(vault: Vault, bundle: Bundle, *, now: datetime | None = None) -> Joined
     for name, content in contents.items():
         write_atomically(folder / name, content.encode())
     member = _pin(vault, bundle)
+    settings = read_device(vault.folder)
+    if show_certificate is None:
+        show_certificate = bool((settings.get("fleet") or {}).get("certificate"))
     fleet = {
         "address": bundle.address,
         "root_certificates": str(folder.absolute() / CA_FILE),
         "private_key": str(folder.absolute() / KEY_FILE),
     }
-    write_device(vault.folder, {**read_device(vault.folder), "fleet": fleet})
+    if show_certificate:
+        fleet["certificate"] = str(folder.absolute() / CERTIFICATE_FILE)
+    write_device(vault.folder, {**settings, "fleet": fleet})
     return Joined(member, bundle.address, renewed)
 
 

@@ -15,7 +15,7 @@ from client.device.due import feature_spec
 from client.device.place import DEVICE_FILE, read_device
 from client.vault.notes import now
 from client.vault.vault import Vault
-from common.backbones.records import DEFAULT_BACKBONE, backbone_record
+from common.backbones.records import DEFAULT_BACKBONE, RECORDS, BackboneRecord
 from common.backbones.records import feature_spec as spec_of_backbone
 from common.errors import UsageError, WorkError
 from common.heads.specification import HeadSpecification
@@ -106,11 +106,19 @@ def own_features(vault: Vault) -> OwnFeatures:
     made = feature_spec(vault)
     if made is not None and not (vault.folder / DEVICE_FILE).is_file():
         return OwnFeatures(made, None)
-    record = backbone_record(str(read_device(vault.folder).get("backbone") or DEFAULT_BACKBONE))
+    name = str(read_device(vault.folder).get("backbone") or DEFAULT_BACKBONE)
+    record = RECORDS[name] if name in RECORDS else _trained_record(name)
     configured = spec_of_backbone(record)
     if made is None or made == configured:
         return OwnFeatures(configured, record.dimension)
     return OwnFeatures(made, None)
+
+
+def _trained_record(name: str) -> BackboneRecord:
+    """Of a backbone that was trained here; only such a one needs more than the records."""
+    from common.backbones.registry import backbone_record
+
+    return backbone_record(name)
 
 
 def fleet_specification(vault: Vault, asked: str) -> HeadSpecification | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from client.exposure import ExposureLimits
 from common.clips import ClipSet
 from common.heads.specification import HeadSpecification
 
@@ -41,6 +42,9 @@ class DeviceSettings:
         own_clips: numbers of own clips per expression to be tried.
         draws: of so many own clips.
         peers: personalisation methods to be tested beside `map` and `local-only`.
+        exposure_share, exposure_epsilon: see `client.exposure.ExposureLimits`; None for no limit.
+        accept_leak: whether it trains a head that should not be federated, see
+            `common.heads.leak`.
     """
 
     specification: HeadSpecification
@@ -50,6 +54,9 @@ class DeviceSettings:
     own_clips: tuple[int, ...] = ()
     draws: int = 5
     peers: tuple[str, ...] = ()
+    exposure_share: float | None = None
+    exposure_epsilon: float | None = None
+    accept_leak: bool = False
 
 
 class ReleaseLedger(Protocol):
@@ -77,6 +84,12 @@ class DeviceStore(Protocol):
 
     def clips(self) -> ClipSet:
         """The labelled clips that may help to improve the universal head."""
+
+    def exposure_limits(self) -> ExposureLimits:
+        """How much the device is willing to tell of its clips."""
+
+    def note_declined(self, about: str, text: str) -> None:
+        """Keep, for the device's owner, which round it declined and why; it stays here."""
 
     def log_error(self, text: str) -> None:
         """Keep an error's full text; it stays here."""

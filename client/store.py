@@ -25,6 +25,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from client.exposure import ExposureLimits
 from client.ledger import Ledger
 from client.personalisation.heads import PersonalHead
 from client.settings import DeviceSettings, Part
@@ -170,6 +171,15 @@ class DeviceFolder:
         if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
             raise WorkError(f"{path.name} is not a readable evaluation: no list of records")
         return parts
+
+    def exposure_limits(self) -> ExposureLimits:
+        """How much the device is willing to tell: all, unless its settings say otherwise."""
+        settings = self.settings()
+        return ExposureLimits(share=settings.exposure_share, epsilon=settings.exposure_epsilon)
+
+    def note_declined(self, about: str, text: str) -> None:
+        """Append to the error log which round was declined, and why."""
+        self.log_error(f"{about} declined: {text}")
 
     def log_error(self, text: str) -> None:
         """Append an error's full text; it stays here."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from common.errors import UsageError, WorkError
 from common.heads.specification import STAGES, HeadSpecification
 from common.heads.universal import UniversalHead
+from common.secure_aggregation.steps import STEPS
 from common.settings import FederationPlan
 from common.update import MAX_ROUND
 
@@ -44,6 +45,57 @@ class Request:
         }
 
 
+@dataclass(frozen=True)
+class SumRequest:
+    """One step of a secure sum.
+
+    Attributes:
+        plan, specification, stage, round: as of a `Request`.
+        step: one of `common.secure_aggregation.steps.STEPS`.
+        payload: what the step tells, in that step's form.
+        head: the universal head, in the step that masks an update of it; else None.
+    """
+
+    plan: FederationPlan
+    specification: HeadSpecification
+    stage: str
+    round: int
+    step: str
+    payload: bytes = field(repr=False)
+    head: UniversalHead | None = None
+
+    def numbers(self) -> dict[str, str | int | bytes]:
+        """All but the arrays, as a flat record."""
+        return {
+            "plan": self.plan.to_json(),
+            "stage": self.stage,
+            "round": self.round,
+            "specification": self.specification.to_json(),
+            "step": self.step,
+            "payload": self.payload,
+        }
+
+
+def read_sum_request(
+    numbers: Mapping[str, object],
+    arrays: Mapping[str, npt.NDArray[np.generic]] | None,
+    own: HeadSpecification,
+) -> SumRequest:
+    """Read a step of a secure sum on a device that is set up for the specification `own`.
+
+    Raises:
+        WorkError: as `read_request`; or the plan asks for no secure sum, or the step has no form.
+    """
+    plan, stage, round_ = _about(numbers, own)
+    step, payload = numbers.get("step"), numbers.get("payload")
+    if not plan.secure_sum or stage == EVALUATE:
+        raise WorkError("the server's plan has no secure sum, but the server asks for one")
+    if step not in STEPS or type(payload) is not bytes:
+        raise WorkError("the server asks for an unknown step of a secure sum")
+    head = None if arrays is None else _head(own, arrays)
+    return SumRequest(plan, own, stage, round_, str(step), payload, head)
+
+
 def read_request(
     numbers: Mapping[str, object],
     arrays: Mapping[str, npt.NDArray[np.generic]],
@@ -55,6 +107,16 @@ def read_request(
         WorkError: another specification, an unknown stage or round, a plan that is none, arrays
             that are not a head.
     """
+    plan, stage, round_ = _about(numbers, own)
+    if plan.secure_sum and stage != EVALUATE:
+        raise WorkError("the server asks for a bare update, but its plan says secure sums")
+    return Request(plan, stage, round_, _head(own, arrays))
+
+
+def _about(
+    numbers: Mapping[str, object], own: HeadSpecification
+) -> tuple[FederationPlan, str, int]:
+    """Plan, stage and round of a request for the head `own`."""
     if numbers.get("specification") != own.to_json():
         raise WorkError(_other_head(numbers.get("specification"), own))
     stage, round_ = numbers.get("stage"), numbers.get("round")
@@ -66,7 +128,7 @@ def read_request(
         plan = FederationPlan.from_json(str(numbers.get("plan")))
     except UsageError as error:
         raise WorkError(f"the server's plan is none: {error}") from error
-    return Request(plan, str(stage), round_, _head(own, arrays))
+    return plan, str(stage), round_
 
 
 def _other_head(asked: object, own: HeadSpecification) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from common.errors import UsageError
 from common.heads.training import TrainingSettings
-from common.strategies import CLIENTS_EXPECTED, FLEET_STRATEGIES, STRATEGIES
+from common.strategies import AVERAGING, CLIENTS_EXPECTED, FLEET_STRATEGIES, STRATEGIES
 
 __all__ = ["STRATEGIES", "FederationPlan"]
 
@@ -42,6 +42,11 @@ class FederationPlan:
             be faulty, below 0.5.
         clients_per_round: devices asked in a head round: 0 all, below 1 a share, else a number.
         dropout: share of devices whose reply is lost in a round, below 1; simulations only.
+        secure_sum: whether devices mask their updates, so that the server learns their sum alone.
+        smallest_sum: members without whom no secure sum is revealed, at least 3.
+        clip_norm: that every device's update is shortened to; 0 for none. Devices then count alike.
+        noise_multiplier: of differential privacy, in clipping norms; 0 for no noise. Shared among
+            the members of a secure sum, else added by the server.
     """
 
     name: str
@@ -58,13 +63,18 @@ class FederationPlan:
     trim: float = 0.2
     clients_per_round: float = 0.0
     dropout: float = 0.0
+    secure_sum: bool = False
+    smallest_sum: int = 10
+    clip_norm: float = 0.0
+    noise_multiplier: float = 0.0
 
     def __post_init__(self) -> None:
         if type(self.name) is not str or not _NAME.fullmatch(self.name):
             raise UsageError(
                 f"federation name {self.name!r} is not 1 to 40 of the characters a-z 0-9 -"
             )
-        for name, value, good, expected in (*self._training_checks(), *self._server_checks()):
+        checks = (*self._training_checks(), *self._server_checks(), *self._privacy_checks())
+        for name, value, good, expected in checks:
             if not good:
                 raise UsageError(f"setting {name} is {value!r}, expected {expected}")
 
@@ -93,6 +103,20 @@ class FederationPlan:
             ("trim", self.trim, 0 <= _real(self.trim) < 0.5, "0 to below 0.5"),
             ("clients-per-round", clients, _share_or_number(clients), CLIENTS_EXPECTED),
             ("dropout", self.dropout, 0 <= _real(self.dropout) < 1, "0 to below 1"),
+        )
+
+    def _privacy_checks(self) -> tuple[_Check, ...]:
+        norm, noise = self.clip_norm, self.noise_multiplier
+        averaging = f"one that averages ({', '.join(AVERAGING)}) with secure-sum or noise"
+        masked = self.strategy in AVERAGING or not (self.secure_sum is True or _real(noise) > 0)
+        clipped = _real(noise) == 0 or _real(norm) > 0
+        return (
+            ("secure-sum", self.secure_sum, type(self.secure_sum) is bool, "true or false"),
+            ("smallest-sum", self.smallest_sum, _whole(self.smallest_sum, 3, 1024), "3 to 1024"),
+            ("clip-norm", norm, _real(norm) >= 0, "0 or more"),
+            ("noise-multiplier", noise, 0 <= _real(noise) < 1e6, "0 or more"),
+            ("clip-norm", norm, clipped, "above 0, since noise is in units of it"),
+            ("strategy", self.strategy, masked, averaging),
         )
 
     def _proximal_fits(self) -> bool:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-STRATEGIES: Final = (
-    *("fedavg", "fedprox", "fedavgm", "fedadam", "fedyogi", "fedadagrad"),
-    *("fedmedian", "fedtrimmedavg"),
-)
+AVERAGING: Final = ("fedavg", "fedprox", "fedavgm", "fedadam", "fedyogi", "fedadagrad")
+"""Those that need the updates' mean alone, so that a secure sum or noise suits them."""
+STRATEGIES: Final = (*AVERAGING, "fedmedian", "fedtrimmedavg")
 """What simulations and experiments offer."""
 ROBUST_STRATEGIES: Final = ("krum", "multikrum", "normclip")
 FLEET_STRATEGIES: Final = (*STRATEGIES, *ROBUST_STRATEGIES)

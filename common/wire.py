@@ -21,6 +21,8 @@ from common.update import HeadUpdate
 
 ARRAYS: Final = "arrays"
 NUMBERS: Final = "metrics"
+SUM: Final = "sum"
+PAYLOAD: Final = "payload"
 NPY_KIND: Final = "numpy.ndarray"
 PUBLIC_NUMBERS: Final = ("num-examples", "round", "specification")
 
@@ -41,11 +43,15 @@ class WireArray:
 
 @dataclass(frozen=True)
 class WireReply:
-    """A reply read back from its bytes: arrays and numbers by name, and the other parts' count."""
+    """A reply read back from its bytes: arrays and numbers by name, and the other parts' count.
+
+    `step` is the record of a secure sum's step; it is among the other parts, too.
+    """
 
     arrays: Mapping[str, WireArray]
     numbers: Mapping[str, object]
     other_parts: int
+    step: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +112,23 @@ def read_update(reply: WireReply, expected: Expected) -> HeadUpdate:
     )
 
 
+def read_step(reply: WireReply) -> bytes | None:
+    """The payload of a secure sum's step; None for an empty reply.
+
+    Raises:
+        WireRefused: anything else is in it.
+    """
+    if not reply.arrays and not reply.numbers and not reply.other_parts:
+        return None
+    step = reply.step
+    if reply.arrays or reply.numbers or reply.other_parts != 1 or step is None:
+        raise WireRefused("the reply has parts that no step of a secure sum has")
+    payload = step.get(PAYLOAD)
+    if set(step) != {PAYLOAD} or type(payload) is not bytes:
+        raise WireRefused("the reply's step is not one payload of bytes")
+    return payload
+
+
 def _decode(name: str, wire: WireArray, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
     if wire.dtype != DTYPE or wire.shape != shape or wire.kind != NPY_KIND:
         raise WireRefused(f"array {name} is declared as something else than the specification says")
@@ -127,4 +150,5 @@ def wire_reply(content: Any) -> WireReply:
     for name, array in content.array_records.get(ARRAYS, {}).items():
         arrays[name] = WireArray(array.dtype, tuple(array.shape), array.stype, array.data)
     numbers |= dict(content.metric_records.get(NUMBERS, {}))
-    return WireReply(arrays, numbers, other)
+    step = content.config_records.get(SUM)
+    return WireReply(arrays, numbers, other, None if step is None else dict(step))

@@ -27,4 +27,4 @@ def main(grid: Grid, context: Context) -> None:
         poll=float(context.run_config.get("poll", 0.02)),
         record=Path(record) if record else None,
     )
-    run_plan(fleet, plan, root / "server")
+    run_plan(fleet, plan, root / "server", Path(record) if record else None)

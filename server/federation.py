@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from common.errors import WorkError
@@ -13,6 +13,7 @@ from common.messages import EVALUATE, Request
 from common.settings import FederationPlan
 from common.update import HeadUpdate
 from server.aggregation import Collected, ServerState, initial_state, skip, step
+from server.noising import combined
 from server.strategies import strategy_of
 from server.strategies.mean import WeightedMean
 
@@ -30,6 +31,8 @@ class Replies:
         mean: in place of updates, from an engine that averages them by itself.
         refused: one reason per reply that came and is not averaged.
         late: replies to requests before, which came after their deadline and were dropped.
+        noise: multiplier of the noise in `mean` that the accountant may count on; 0 for none.
+        hurdles: what went wrong on the way to `mean` without harm to it.
     """
 
     updates: tuple[HeadUpdate, ...]
@@ -40,6 +43,8 @@ class Replies:
     mean: WeightedMean | None = None
     refused: tuple[str, ...] = ()
     late: int = 0
+    noise: float = 0.0
+    hurdles: tuple[str, ...] = ()
 
     @property
     def faults(self) -> tuple[str, ...]:
@@ -67,7 +72,11 @@ class Fleet(Protocol):
 
 @dataclass(frozen=True)
 class RoundRecord:
-    """One round as it is reported: who sent how much of what."""
+    """One round as it is reported: how many sent how much of what, under which protection.
+
+    `noise` is the multiplier that the accountant counts, 0 for none; of a secure sum `bytes` are
+    those of all its steps.
+    """
 
     federation: str
     round: int
@@ -77,6 +86,8 @@ class RoundRecord:
     failures: tuple[str, ...]
     arrays: tuple[dict[str, Any], ...]
     lost: int = 0
+    secure_sum: bool = False
+    noise: float = 0.0
 
 
 def run_federation(
@@ -86,8 +97,11 @@ def run_federation(
     on_round: Callable[[RoundRecord], None],
     *,
     strict: bool = False,
+    reference: UniversalHead | None = None,
 ) -> UniversalHead:
     """Round 0 (reference), `plan.rounds` head rounds, then the held-out devices' own test.
+
+    No device is asked for a reference where a public one is given.
 
     A head round for which only some devices were asked, or whose replies were all lost, may bring
     nothing; the head then stays as it was.
@@ -97,7 +111,10 @@ def run_federation(
             (simulations: a lost device would change their numbers unseen), any device failed.
     """
     state = initial_state(initial_head(specification, plan.seed))
-    state = _round(fleet, state, plan, REFERENCE_STAGE, on_round, strict)
+    if reference is None:
+        state = _round(fleet, state, plan, REFERENCE_STAGE, on_round, strict)
+    else:
+        state = with_reference(state, reference)
     for _ in range(plan.rounds):
         state = _round(fleet, state, plan, HEAD_STAGE, on_round, strict)
     if plan.evaluate:
@@ -110,6 +127,20 @@ def run_federation(
     return state.head
 
 
+def with_reference(state: ServerState, reference: UniversalHead) -> ServerState:
+    """The state after a round 0 that nobody had to answer: the reference is a public one.
+
+    Raises:
+        WorkError: it is of another head.
+    """
+    if reference.specification != state.head.specification:
+        raise WorkError("the public reference is made for another head than this federation's")
+    names = state.head.specification.shapes(REFERENCE_STAGE)
+    arrays = {name: reference.arrays[name] for name in names}
+    head = replace(state.head, arrays={**state.head.arrays, **arrays})
+    return skip(replace(state, head=head))
+
+
 def _round(
     fleet: Fleet,
     state: ServerState,
@@ -118,12 +149,14 @@ def _round(
     on_round: Callable[[RoundRecord], None],
     strict: bool,
 ) -> ServerState:
-    replies = fleet.ask(Request(plan, stage, state.round, state.head))
+    request = Request(plan, stage, state.round, state.head)
+    replies = fleet.ask(request)
     if strict and replies.faults:
         raise WorkError(f"round {state.round} of {plan.name} failed: {replies.faults[0]}")
-    if not replies.devices and not _may_be_empty(plan, stage, replies):
+    if not replies.devices and not _may_be_empty(plan, state.round, replies):
         reason = replies.faults[0] if replies.faults else "all devices declined"
         raise WorkError(f"round {state.round} of {plan.name} brought no update: {reason}")
+    collected, noise = combined(request, replies)
     shapes = state.head.specification.shapes(stage)
     on_round(
         RoundRecord(
@@ -138,14 +171,17 @@ def _round(
                 for name, shape in shapes.items()
             ),
             lost=replies.lost,
+            secure_sum=plan.secure_sum,
+            noise=noise,
         )
     )
     if not replies.devices:
         return skip(state)
-    return step(state, replies.collected, stage=stage, strategy=strategy_of(plan))
+    return step(state, collected, stage=stage, strategy=strategy_of(plan))
 
 
-def _may_be_empty(plan: FederationPlan, stage: str, replies: Replies) -> bool:
-    """Whether a round without any update is chance, not a fault."""
+def _may_be_empty(plan: FederationPlan, round: int, replies: Replies) -> bool:
+    """Whether a round without any update is chance, or all budgets are used up; not a fault."""
     by_chance = plan.clients_per_round > 0 or replies.lost > 0
-    return stage == HEAD_STAGE and by_chance and not replies.faults
+    used_up = round > 1 and replies.empty > 0
+    return round > 0 and (by_chance or used_up) and not replies.faults

@@ -3,23 +3,41 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.common.serde import message_to_proto, recorddict_to_proto
 from flwr.serverapp import Grid
 
 from common.errors import WorkError
 from common.files import write_atomically
-from common.messages import EVALUATE, Request
-from common.wire import ARRAYS, NPY_KIND, Expected, encode_array, read_update, wire_reply
+from common.messages import EVALUATE, Request, SumRequest
+from common.secure_aggregation.steps import MASK
+from common.wire import (
+    ARRAYS,
+    NPY_KIND,
+    SUM,
+    Expected,
+    encode_array,
+    read_step,
+    read_update,
+    wire_reply,
+)
+from server.audit.recording_format import write_sum
+from server.audit.transcript import file_stem
+from server.audit.truth import pseudonym_of
 from server.defence import Arrival
 from server.federation import Replies
 from server.fleet.judge import Judge, Judgement
+from server.fleet.oversampling import OverSampling
 from server.sampling import asked_devices, lost_devices
+from server.secure_aggregation.collecting import Answers, SumCollector, SumRecord
+from server.secure_aggregation.unfinished import InMemory, UnfinishedSum
 
 RELEASE = "query.release"
+SUM_MESSAGE = f"query.{SUM}"
 
 
 class TooFewDevices(WorkError):
@@ -41,8 +59,11 @@ class FlowerFleet:
         quorum: nodes to wait for before a request is sent; in a deployment.
         judge: decides on the replies in place of the form alone; in a deployment.
         left_out: node ids, as text, that are not asked; looked at before every request.
+        over: whom a round asks, and when it need not wait any more; in a deployment.
         record: folder that every reply is written to as it came, in Flower's bytes; None keeps
             none.
+        unfinished: where a secure sum is kept from the moment it may be revealed; None for one
+            that need not survive this process.
     """
 
     def __init__(
@@ -56,7 +77,12 @@ class FlowerFleet:
         judge: Judge | None = None,
         left_out: Callable[[], Collection[str]] = frozenset,
         record: Path | None = None,
+        unfinished: UnfinishedSum | None = None,
+        over: OverSampling | None = None,
     ) -> None:
+        self._over = over or OverSampling()
+        self._unfinished = unfinished or InMemory()
+        self._introductions: dict[int, bytes] = {}
         self._judge = judge
         self._left_out = left_out
         self._quorum = quorum
@@ -71,17 +97,21 @@ class FlowerFleet:
 
     def ask(self, request: Request) -> Replies:
         """Send one request to the devices that are to be asked, and collect the answers."""
+        if request.plan.secure_sum and request.stage != EVALUATE:
+            return self._ask_sum(request)
         late = self._late()
         nodes = sorted(self._nodes())
         devices = self._devices or len(nodes)
-        asked = asked_devices(request, devices)
-        ids, arrived = self._exchange([self._message(request, nodes, int(n)) for n in asked])
+        asked = self._over.asked(asked_devices(request, devices).tolist(), request)
+        messages = [self._message(request, nodes, number) for number in asked]
+        ids, arrived = self._exchange(messages, lambda n: self._over.enough(n, request))
         offline = lost_devices(request, devices)
         gone = {identity for identity, device in zip(ids, asked, strict=True) if offline[device]}
         replies = [r for r in arrived if r.metadata.reply_to_message_id not in gone]
         if self._record:
             keep_replies(self._record, request, replies)
-        missing = len(asked) - len(arrived)
+        enough = self._over.enough(sum(map(_has_content, arrived)), request)
+        missing = 0 if enough else len(asked) - len(arrived)
         self._unanswered = set(ids) - {r.metadata.reply_to_message_id for r in arrived}
         failures = [f"{missing} device(s) did not answer in time"] if missing else []
         failures += [f"a device failed (code {r.error.code})" for r in replies if r.has_error()]
@@ -98,6 +128,78 @@ class FlowerFleet:
             refused=judgement.refused,
             late=late,
         )
+
+    def _ask_sum(self, request: Request) -> Replies:
+        """The same as a secure sum: its steps in place of one message, its mean of updates."""
+        late = self._late()
+        nodes = sorted(self._nodes())
+        devices = self._devices or len(nodes)
+        asked = [int(number) for number in asked_devices(request, devices)]
+        gone = np.flatnonzero(lost_devices(request, devices)).tolist()
+        # An address is a device's number in a simulation, which has no other, else a node's id.
+        place = asked if self._devices else [nodes[number] for number in asked]
+        carrier = _Steps(self, request, {n: self._node_of(n, nodes) for n in place})
+        collector = SumCollector(carrier, self._introductions, self._unfinished)
+        found = collector.collect(request, place, gone if self._devices else ())
+        if self._record and found.record is not None:
+            keep_sum(self._record, request, found.record, self._devices > 0)
+        failures = () if found.mean else tuple(found.failures) or ("no secure sum came about",)
+        return Replies(
+            (),
+            found.bytes,
+            found.declined,
+            failures,
+            len(gone) if found.mean else 0,
+            found.mean,
+            refused=() if found.mean else tuple(found.refused),
+            late=late,
+            noise=found.noise,
+            hurdles=(*found.refused, *found.failures) if found.mean else (),
+        )
+
+    def _node_of(self, address: int, nodes: Sequence[int]) -> int:
+        return nodes[address % len(nodes)] if self._devices else address
+
+    def carry(
+        self, request: Request, step: str, payloads: Mapping[int, bytes], nodes: Mapping[int, int]
+    ) -> Answers:
+        """Send one step of a secure sum to addresses, and collect the answers."""
+        addresses = sorted(payloads)
+        messages = [
+            _step_message(
+                request,
+                step,
+                payloads[each],
+                nodes[each],
+                {"device": each} if self._devices else {},
+            )
+            for each in addresses
+        ]
+        ids, arrived = self._exchange(messages)
+        sender = dict(zip(ids, addresses, strict=True))
+        self._unanswered |= set(ids) - {r.metadata.reply_to_message_id for r in arrived}
+        if self._record:
+            keep_replies(self._record, request, arrived, further=True)
+        answers = Answers({})
+        failures = [f"{len(ids) - len(arrived)} device(s) did not answer to {step} in time"]
+        failures = failures if len(arrived) < len(ids) else []
+        for reply in sorted(arrived, key=lambda each: sender[each.metadata.reply_to_message_id]):
+            address = sender[reply.metadata.reply_to_message_id]
+            if reply.has_error():
+                failures.append(f"a device failed at {step} (code {reply.error.code})")
+                continue
+            answers.bytes += int(recorddict_to_proto(reply.content).ByteSize())
+            try:
+                payload = read_step(wire_reply(reply.content))
+            except WorkError as error:
+                failures.append(f"a device's answer to {step} was refused: {error}")
+                continue
+            if payload is None:
+                answers.declined |= {address}
+            else:
+                answers.payloads[address] = payload
+        answers.failures = tuple(failures)
+        return answers
 
     def tell(self, release: bytes, links: Sequence[bytes]) -> None:
         """Send a release to the nodes that are connected now and were not sent it before.
@@ -157,8 +259,13 @@ class FlowerFleet:
     def _there(self, out: Collection[str]) -> list[int]:
         return [node for node in self._grid.get_node_ids() if str(node) not in out]
 
-    def _exchange(self, messages: Iterable[Message]) -> tuple[list[str], list[Message]]:
-        """The messages' ids in their order, and the replies that came in time in theirs."""
+    def _exchange(
+        self, messages: Iterable[Message], enough: Callable[[int], bool] = lambda _: False
+    ) -> tuple[list[str], list[Message]]:
+        """The messages' ids in their order, and the replies that came in time in theirs.
+
+        `enough` says of how many answers with content that the rest need not be waited for.
+        """
         ids = list(self._grid.push_messages(messages))
         waiting = set(ids)
         deadline = time.monotonic() + self._timeout
@@ -167,19 +274,55 @@ class FlowerFleet:
             arrived = list(self._grid.pull_messages(waiting))
             replies += arrived
             waiting -= {reply.metadata.reply_to_message_id for reply in arrived}
-            if not waiting or time.monotonic() > deadline:
+            answers = sum(map(_has_content, replies))
+            if not waiting or enough(answers) or time.monotonic() > deadline:
                 break
             if not arrived:
                 time.sleep(self._poll)
         return ids, replies
 
 
-def keep_replies(folder: Path, request: Request, replies: Sequence[Message]) -> None:
-    """Write replies to `folder`, one file (0600) each, named by federation, stage and round."""
+class _Steps:
+    """A fleet as `server.secure_aggregation.collecting.Exchange` for one request."""
+
+    def __init__(self, fleet: FlowerFleet, request: Request, nodes: dict[int, int]) -> None:
+        self._fleet = fleet
+        self._request = request
+        self._nodes = nodes
+
+    def __call__(self, step: str, payloads: Mapping[int, bytes]) -> Answers:
+        """See `Exchange`; an address of a sum that was begun before stands for its node."""
+        nodes = {each: self._nodes.get(each, each) for each in payloads}
+        return self._fleet.carry(self._request, step, payloads, nodes)
+
+
+def keep_sum(folder: Path, request: Request, found: SumRecord, simulated: bool) -> None:
+    """Write what a secure sum left for an auditor, see `server.audit.recording_format`."""
+    name = pseudonym_of if simulated else str
+    write_sum(
+        folder,
+        file_stem(request.plan.name, request.stage, request.round),
+        total=found.total,
+        members={number: name(address) for number, address in found.members.items()},
+        step=found.step,
+        attempt=found.attempt,
+        masked=found.masked or None,
+    )
+
+
+def keep_replies(
+    folder: Path, request: Request, replies: Sequence[Message], *, further: bool = False
+) -> None:
+    """Write replies to `folder`, one file (0600) each, named by federation, stage and round.
+
+    `further` ones stand beside those of the round that are there already.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    for number, reply in enumerate(replies):
-        name = f"{request.plan.name}-{request.stage}-{request.round}-{number}.bin"
-        write_atomically(folder / name, message_to_proto(reply).SerializeToString())
+    stem = file_stem(request.plan.name, request.stage, request.round)
+    before = len(list(folder.glob(f"{stem}-*.bin"))) if further else 0
+    for number, reply in enumerate(replies, start=before):
+        content = message_to_proto(reply).SerializeToString()
+        write_atomically(folder / f"{stem}-{number}.bin", content)
 
 
 def _has_content(reply: Message) -> bool:
@@ -187,12 +330,29 @@ def _has_content(reply: Message) -> bool:
 
 
 def _message(request: Request, node: int, address: dict[str, int]) -> Message:
+    config = ConfigRecord({**request.numbers(), **address})
+    kind = "evaluate" if request.stage == EVALUATE else "train"
+    return Message(RecordDict({ARRAYS: _head(request), "config": config}), node, kind)
+
+
+def _step_message(
+    request: Request, step: str, payload: bytes, node: int, address: dict[str, int]
+) -> Message:
+    """A secure sum's step; the one that masks brings the head along."""
+    asked = SumRequest(
+        request.plan, request.head.specification, request.stage, request.round, step, payload
+    )
+    config = ConfigRecord({**asked.numbers(), **address})
+    if step != MASK:
+        return Message(RecordDict({"config": config}), node, SUM_MESSAGE)
+    return Message(RecordDict({ARRAYS: _head(request), "config": config}), node, SUM_MESSAGE)
+
+
+def _head(request: Request) -> ArrayRecord:
     record = ArrayRecord()
     for name, array in request.head.arrays.items():
         record[name] = Array("float32", tuple(array.shape), NPY_KIND, encode_array(array))
-    config = ConfigRecord({**request.numbers(), **address})
-    kind = "evaluate" if request.stage == EVALUATE else "train"
-    return Message(RecordDict({ARRAYS: record, "config": config}), node, kind)
+    return record
 
 
 def _arrival(reply: Message) -> Arrival:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -17,7 +18,14 @@ from common.files import private_folder, write_atomically
 from common.heads.specification import HeadSpecification
 from common.heads.universal import UniversalHead
 from common.settings import FederationPlan
+from server.audit.recording_format import write_claim
+from server.audit.transcript import Claim
 from server.federation import Fleet, RoundRecord, run_federation
+from server.noising import privacy_record
+
+REFERENCE: Final = "reference.safetensors"
+"""A public reference, in place of round 0, in the server's folder."""
+PRIVACY: Final = "privacy.json"
 
 
 @dataclass(frozen=True)
@@ -53,16 +61,51 @@ def load_plan(path: Path) -> ServerPlan:
         raise WorkError(f"{path.name} is not a server's plan: {error}") from error
 
 
-def run_plan(fleet: Fleet, plan: ServerPlan, folder: Path) -> None:
-    """Run all federations in order; `folder` then holds `<federation>.safetensors`, rounds.json."""
+def run_plan(fleet: Fleet, plan: ServerPlan, folder: Path, record: Path | None = None) -> None:
+    """Run all federations in order; `folder` then holds `<federation>.safetensors`, rounds.json.
+
+    Args:
+        fleet: whom to ask.
+        plan: what to do.
+        folder: for what comes of it; a public reference is looked for in it.
+        record: folder for an auditor, which is told what is claimed of noise; None for none.
+    """
     private_folder(folder)
+    public = folder / REFERENCE
+    reference = load_head(public) if public.exists() else None
     rounds: list[RoundRecord] = []
+    privacy: dict[str, Any] = {}
     for federation in plan.federations:
+        before = len(rounds)
         head = run_federation(
-            fleet, plan.specification, federation, rounds.append, strict=plan.devices > 0
+            fleet,
+            plan.specification,
+            federation,
+            rounds.append,
+            strict=plan.devices > 0,
+            reference=reference,
         )
         save_head(folder / f"{federation.name}.safetensors", head)
+        if record is not None and reference is not None:
+            save_head(record / f"{federation.name}-reference.safetensors", reference)
+        if federation.noise_multiplier:
+            told = privacy_record(dataclasses.asdict(each) for each in rounds[before:])
+            privacy[federation.name] = told
+            if record is not None and told["epsilon"] is not None:
+                write_claim(record, federation.name, _claim(federation, told))
     save_rounds(folder / "rounds.json", rounds)
+    write_atomically(folder / PRIVACY, json.dumps(privacy).encode())
+
+
+def _claim(plan: FederationPlan, told: Mapping[str, Any]) -> Claim:
+    """A federation's promise in the auditor's words."""
+    return Claim(
+        noise_multiplier=plan.noise_multiplier,
+        clip=plan.clip_norm,
+        delta=float(told["delta"]),
+        epsilon=float(told["epsilon"]),
+        rounds=sum(int(count) for _, count in told["releases"]),
+    )
 
 
 def save_head(path: Path, head: UniversalHead) -> None:

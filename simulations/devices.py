@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from client.exposure import NO_LIMITS, ExposureLimits
 from client.store import DeviceFolder, DeviceSettings, Part
 from common.clips import ClipSet
 from common.errors import WorkError
@@ -27,8 +28,13 @@ def create_devices(
     seed: int,
     own_clips: tuple[int, ...],
     draws: int,
+    limits: ExposureLimits = NO_LIMITS,
+    accept_leak: bool = False,
 ) -> list[str]:
-    """One device per user, in the order of the users' names; returns those names."""
+    """One device per user, in the order of the users' names; returns those names.
+
+    `limits` and `accept_leak` are every device's own word, see `DeviceSettings`.
+    """
     users = list(clips.user_names())
     for index, user in enumerate(users):
         own = clips.of_user(user)
@@ -45,6 +51,9 @@ def create_devices(
             own_clips=own_clips,
             draws=draws,
             peers=PEERS,
+            exposure_share=limits.share,
+            exposure_epsilon=limits.epsilon,
+            accept_leak=accept_leak,
         )
         DeviceFolder(simulated_device(root, index)).create(settings, own)
     return users

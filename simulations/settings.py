@@ -117,6 +117,53 @@ class SimulationSettings(BaseModel):
     dropout: float = Field(
         0.0, ge=0, lt=1, description="share of devices whose reply is lost in a round, drawn anew"
     )
+    secure_aggregation: Literal["on", "off"] = Field(
+        "off",
+        description="on: devices mask their updates, the server learns sums alone; off: it learns "
+        "each (engines grid and ray)",
+    )
+    smallest_sum: int = Field(
+        10, ge=3, le=1024, description="devices without whom no secure sum is revealed"
+    )
+    clip_norm: float = Field(
+        0.0,
+        ge=0,
+        description="norm that devices shorten updates to, and count alike; 0 none",
+    )
+    noise_multiplier: float = Field(
+        0.0,
+        ge=0,
+        lt=1e6,
+        validate_default=True,
+        description="differential privacy: noise in clip norms, never seeded; needs --public-users "
+        "for a reference; 0 none (see mien privacy plan)",
+    )
+    accept_leak: bool = Field(
+        False,
+        description="federate a head that tells mixtures of raw features in one round; results "
+        "say so",
+    )
+    projection: str = Field(
+        "none",
+        description="frozen and public, put before the head: none, logits (the backbone's own), "
+        "random:W, pca:W, lda:W (W numbers, at most 32) or a file by mien privacy projection",
+    )
+    public_users: str = Field(
+        "",
+        description="users whose clips a pca or lda projection is learnt from, such as 1-5 or "
+        "Ada,Ben; they are no devices and test nothing",
+    )
+    exposure_share: float = Field(
+        0.0,
+        ge=0,
+        description="budget of the devices: exact mixtures per clip from which on they decline "
+        "rounds; 0 no limit",
+    )
+    exposure_epsilon: float = Field(
+        0.0,
+        ge=0,
+        description="budget of the devices: epsilon that noised rounds may cost; 0 no limit",
+    )
     l2: float = Field(
         0.0,
         ge=0,
@@ -153,6 +200,13 @@ class SimulationSettings(BaseModel):
     def _only_with_fedprox(cls, value: float, info: ValidationInfo) -> float:
         if "strategy" in info.data and (info.data["strategy"] == "fedprox") != (value > 0):
             raise PydanticCustomError("strategy", "expected above 0 with fedprox, else 0")
+        return value
+
+    @field_validator("noise_multiplier")
+    @classmethod
+    def _only_with_a_norm(cls, value: float, info: ValidationInfo) -> float:
+        if value > 0 and info.data.get("clip_norm") == 0:
+            raise PydanticCustomError("norm", "expected with clip-norm above 0, its unit")
         return value
 
     @field_validator("clients_per_round")

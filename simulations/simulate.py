@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import fcntl
-import importlib.metadata
 import json
-import platform
 import shlex
 import shutil
-import subprocess
 import tempfile
 import time
 from collections import Counter
@@ -22,11 +19,13 @@ from typing import Any, TextIO
 import torch
 
 from client.evaluation import view
+from client.exposure import ExposureLimits
 from client.store import DeviceFolder
 from client.training import FEWEST_CLIPS
 from common.clips import ClipSet
 from common.errors import UsageError
 from common.files import private_folder
+from common.heads.leak import LeakNote, check_federated
 from common.heads.specification import WIDEST_SCATTER, HeadSpecification
 from common.heads.training import (
     ATTENTION_EPOCHS,
@@ -37,25 +36,28 @@ from common.heads.training import (
 from common.heads.universal import UniversalHead, statistics_of
 from common.paths import simulated_device, simulation_folder
 from common.settings import FederationPlan
-from server.run import ServerPlan, load_plan
+from server.run import PRIVACY, REFERENCE, ServerPlan, load_plan
 from simulations.devices import create_devices
 from simulations.everyone import EVERYONE, choose_with_everyone, export_head, untested
 from simulations.identification.measure import measure_identification
+from simulations.identities import give_identities
 from simulations.pooled import pooled_head
 from simulations.protocols import Protocol as SplitProtocol
 from simulations.protocols import make_protocol
+from simulations.public_reference import save_reference
 from simulations.recording import keep_truth
 from simulations.results import SCHEMA, summarise
 from simulations.selection import FEWEST_FOLDS, Choice, choose
 from simulations.settings import SimulationSettings
 from simulations.sources import Source
+from simulations.versions import code_version as code_version
+from simulations.versions import versions
 from simulations.watching import Watcher
 
 WITHOUT_MESSAGES = "cohort"
 """The engine that trains without messages: nothing is transmitted, no gate and no ledger work."""
 LOCK_FILE = "mien-simulation.lock"
 LEFT_BEHIND = ("devices", "server")
-VERSIONS = ("flwr", "torch", "numpy", "scipy", "av", "opencv-python-headless", "facenet-pytorch")
 
 
 @dataclass(frozen=True)
@@ -70,10 +72,15 @@ class Prepared:
     own_clips: tuple[int, ...]
     users: tuple[str, ...]
     root: Path
+    leak: LeakNote
 
 
 def prepare(settings: SimulationSettings, source: Source, root: Path, watch: Watcher) -> Prepared:
-    """Plan the protocol, choose settings on training users, set up devices and the server."""
+    """Plan the protocol, choose settings on training users, set up devices and the server.
+
+    Raises:
+        UsageError: the data does not allow the protocol, or the head should not be federated.
+    """
     torch.set_num_threads(1)  # sums keep their order; workers, not threads, use the cores
     clips = source.clips
     protocol = make_protocol(settings.protocol, clips, source.ravdess, folds=settings.user_folds)
@@ -85,6 +92,7 @@ def prepare(settings: SimulationSettings, source: Source, root: Path, watch: Wat
         key_dimension=settings.key_dimension,
         scatter=settings.metric == "scatter" and clips.dimension <= WIDEST_SCATTER,
     )
+    leak = check_federated(specification, accept_leak=settings.accept_leak)
     _check_training_clips(clips, protocol)
     choices = _choices(settings, specification, clips, protocol, watch)
     own_clips = powers_of_two(most_own_clips(clips, protocol))
@@ -97,14 +105,27 @@ def prepare(settings: SimulationSettings, source: Source, root: Path, watch: Wat
         seed=settings.seed,
         own_clips=own_clips,
         draws=settings.draws,
+        limits=_limits(settings),
+        accept_leak=settings.accept_leak,
     )
     plans = tuple(untested(_plan(settings, name, choice)) for name, choice in choices.items())
     plan = ServerPlan(specification, plans, len(users))
     plan.save(root / "plan.json")
+    if settings.secure_aggregation == "on":
+        give_identities(root, len(users))
+    if source.public is not None and settings.noise_multiplier:
+        save_reference(root / "server" / REFERENCE, specification, source.public, settings.seed)
     if settings.record:
         keep_truth(Path(settings.record), plan, clips, users)
     return Prepared(
-        settings, source, protocol, specification, choices, own_clips, tuple(users), root
+        settings, source, protocol, specification, choices, own_clips, tuple(users), root, leak
+    )
+
+
+def _limits(settings: SimulationSettings) -> ExposureLimits:
+    """Of every simulated device; 0 stands for none, as Flower's configuration has no null."""
+    return ExposureLimits(
+        share=settings.exposure_share or None, epsilon=settings.exposure_epsilon or None
     )
 
 
@@ -163,12 +184,16 @@ def _plan(settings: SimulationSettings, name: str, choice: Choice) -> Federation
         trim=settings.trim,
         clients_per_round=settings.clients_per_round,
         dropout=settings.dropout,
+        secure_sum=settings.secure_aggregation == "on",
+        smallest_sum=settings.smallest_sum,
+        clip_norm=settings.clip_norm,
+        noise_multiplier=settings.noise_multiplier,
     )
 
 
 def _accelerates(settings: SimulationSettings) -> bool:
-    """Extrapolation needs a map that is the same, and convex, in every round."""
-    averages = settings.strategy in ("fedavg", "fedprox")
+    """Extrapolation needs a map that is the same, and convex, in every round, without noise."""
+    averages = settings.strategy in ("fedavg", "fedprox") and settings.noise_multiplier == 0
     return averages and settings.head == "logistic" and settings.clients_per_round == 0
 
 
@@ -217,7 +242,7 @@ def finish(
         "schema": SCHEMA,
         "command": command,
         "seed": prepared.settings.seed,
-        "versions": _versions(),
+        "versions": versions(),
         "protocol": prepared.protocol.name,
         "engine": engine,
         "source": prepared.source.description,
@@ -225,6 +250,7 @@ def finish(
         "commit": code_version(),
         "head": prepared.specification.kind,
         "features": prepared.specification.features,
+        "federation": _federation(prepared),
         "clients": len(prepared.users),
         "rounds": prepared.settings.rounds,
         **summarise(by_user, prepared.own_clips, seed=prepared.settings.seed),
@@ -236,10 +262,21 @@ def finish(
         },
         "plans": [dataclasses.asdict(plan) for plan in plans],
         **told_rounds(rounds, engine),
+        "privacy": json.loads((prepared.root / "server" / PRIVACY).read_text(encoding="utf-8")),
         "left_out": [{"clip": c, "reason": reason} for c, reason in prepared.source.left_out],
         "skipped": dict(prepared.source.skipped),
         "predictions": by_user,
         "seconds": round(time.monotonic() - started, 1),
+    }
+
+
+def _federation(prepared: Prepared) -> dict[str, Any]:
+    """What a reader has to know of the head and of the devices' own limits."""
+    limits = _limits(prepared.settings)
+    return {
+        **prepared.leak.to_json(),
+        "projection": prepared.source.projection,
+        "exposure_limits": {"share": limits.share, "epsilon": limits.epsilon},
     }
 
 
@@ -256,8 +293,9 @@ def _about(prepared: Prepared) -> dict[str, Any]:
         "seed": prepared.settings.seed,
         "l2": choice.l2,
         "evidence": list(choice.evidence),
+        "federation": _federation(prepared),
         "commit": code_version(),
-        "versions": _versions(),
+        "versions": versions(),
     }
 
 
@@ -354,27 +392,3 @@ def command_line(settings: SimulationSettings, *, engine: str = "grid") -> str:
 
 def _option(key: str, value: object) -> tuple[str, ...]:
     return (f"--{key}",) if value is True else (f"--{key}", str(value))
-
-
-def code_version() -> str | None:
-    """The commit of the working tree this runs from, `+` added if it was changed; None outside."""
-    root = Path(__file__).resolve().parents[1]
-    if not (root / ".git").exists():
-        return None
-    try:
-        head = _git(root, "rev-parse", "--short=12", "HEAD")
-        return head + ("+" if _git(root, "status", "--porcelain") else "")
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
-def _git(root: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=20
-    )
-    return done.stdout.strip()
-
-
-def _versions() -> dict[str, str]:
-    names = {name: importlib.metadata.version(name) for name in ("mien", *VERSIONS)}
-    return {"python": platform.python_version(), **names}

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from common.clips import ClipSet, make_clip_set
 from common.errors import UsageError
@@ -17,6 +18,7 @@ from simulations.data.embeddings import FaceEmbeddings, embed_clips, only
 from simulations.data.features import extract_clips
 from simulations.data.ravdess_tree import FoundClip, RavdessTree, find_clips
 from simulations.data.table import read_table
+from simulations.projecting import projected
 from simulations.protocols import one_file_per_take
 from simulations.settings import SimulationSettings
 from simulations.watching import Watcher
@@ -35,6 +37,8 @@ class Source:
         left_out: (clip, reason) of clips that could have been used.
         skipped: number of files that are no clips, by kind.
         faces: embeddings of the clips, where users are to be identified.
+        projection: what stands before the head, see `simulations.projecting`; None for nothing.
+        public: clips of users who stand for a public data set: no devices, in no test.
     """
 
     clips: ClipSet
@@ -45,15 +49,23 @@ class Source:
     left_out: tuple[tuple[str, str], ...]
     skipped: Mapping[str, int]
     faces: FaceEmbeddings | None = None
+    projection: Mapping[str, Any] | None = None
+    public: ClipSet | None = None
 
 
 def load_source(settings: SimulationSettings, *, workers: int, watch: Watcher) -> Source:
     """The clips that the settings name: `features`, else `data`, else synthetic actors.
 
+    Behind the public projection that they name, and without the users whom it was learnt from.
+
     Raises:
         UsageError: both are named, or what is named can't be used; says what to do.
         WorkError: no clip of a folder could be used.
     """
+    return projected(settings, _raw_source(settings, workers=workers, watch=watch))
+
+
+def _raw_source(settings: SimulationSettings, *, workers: int, watch: Watcher) -> Source:
     if settings.features and settings.data:
         raise UsageError("both --features and --data are given; give one of them")
     if settings.features and settings.identify:

@@ -16,13 +16,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from client.daemon.fleet import FleetPart
 from client.daemon.inbox import Inbox
 from client.daemon.lock import device_lock
 from client.daemon.parent import no_core_dump
 from client.daemon.server import SocketServer
 from client.daemon.settings import DaemonSettings
 from client.daemon.socket import DAEMON_FILE, socket_path
-from client.daemon.supernode import SuperNode
 from client.daemon.taking import Taker, Tell
 from client.daemon.workers import Workers
 from client.vault.vault import Vault
@@ -88,7 +88,7 @@ class _Daemon:
         inboxes = [Inbox(path, settle=settings.settle_seconds) for path in settings.inboxes]
         naming = tell is not tell_log or sys.stderr.isatty()
         self._taker = Taker(vault, workers, inboxes, tell, naming=naming)
-        self._node = SuperNode(folder, settings.fleet, tell) if settings.fleet else None
+        self._fleet = FleetPart(folder, settings.fleet, tell)
 
     async def run(self) -> None:
         with _stopped_by_signals(self._stop):
@@ -104,10 +104,10 @@ class _Daemon:
                 await self._end(tasks)
 
     def _begin(self) -> list[asyncio.Task[None]]:
-        tasks = [asyncio.create_task(self._taker.watch(), name="inboxes")]
-        if self._node is not None:
-            tasks.append(asyncio.create_task(self._node.keep(), name="fleet"))
-        return tasks
+        return [
+            asyncio.create_task(self._taker.watch(), name="inboxes"),
+            asyncio.create_task(self._fleet.keep(), name="fleet"),
+        ]
 
     async def _until_stopped(self, tasks: list[asyncio.Task[None]]) -> None:
         """Wait for the end; a task that fails is a defect, and ends the daemon with its error."""
@@ -122,8 +122,9 @@ class _Daemon:
         """End all parts at the same time, each within less than 5 s."""
         self._taker.end()
         (self._folder / DAEMON_FILE).unlink(missing_ok=True)
-        node = self._node.close() if self._node is not None else asyncio.sleep(0)
-        await asyncio.gather(self._workers.close(), node)
+        for task in tasks[1:]:  # first, or it would start a node that is just being ended
+            task.cancel()
+        await asyncio.gather(self._workers.close(), self._fleet.close())
         await self._server.close()
         for task in tasks:
             task.cancel()
@@ -151,7 +152,7 @@ class _Daemon:
             "clips": asdict(self._taker.counts),
             "problems": list(self._taker.problems),
             "worker": self._workers.state,
-            "fleet": self._node.state if self._node is not None else None,
+            "fleet": self._fleet.state,
             "paused": bool(self._vault.setting("paused", False)),
         }
 

@@ -5,6 +5,9 @@ is byte for byte what this device's own installed files make; anything else is a
 fixed error and never unpacked. Error replies leave with one fixed sentence in place of an
 exception's text, whichever of Flower's processes wrote it.
 
+The apps' process starter is this module's own child, `client.daemon.executor`, with a secret that
+node and starter share: without one, every user of the computer could take the device's tasks.
+
 Wraps functions of flwr 1.41; should another version lack one, the node does not start. The daemon
 starts this module as its child, see `client.daemon.supernode`.
 """
@@ -13,9 +16,13 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
+from itertools import pairwise
+from pathlib import Path
 from typing import Any, Final
 
 from flwr.app import Error, Message
@@ -24,12 +31,15 @@ from flwr.supercore.fab import Fab
 from flwr.supernode import start_client_internal as worker
 from flwr.supernode.cli import flower_supernode
 
+from client.daemon.supernode import TUNNEL
+from client.daemon.tunnel import command as tunnel_command
 from client.daemon.words import NOTICE
 from client.gate import REFUSED_REASON
 from common.app_bundle import APP_ID, app_files
 
 OTHER_CODE: Final = "the server sent other code than this device has: versions differ"
 AGENT: Final = "flwr-agentapp"
+EXECUTOR: Final = "client.daemon.executor"
 _OURS: Final = "mien"
 """Flower checks a bundle only where some entity is trusted; this one stands for the device."""
 _PULL: Final = ("get_run", "get_fab", "trusted_entities")
@@ -159,7 +169,37 @@ def main() -> None:
     """
     if "--insecure" not in sys.argv:
         lock(notice)
+    if tunnel := os.environ.pop(TUNNEL, ""):
+        start_beside(tunnel_command(Path(tunnel)))
+    if (command := executor_command(sys.argv)) is not None:
+        start_beside(command)
     flower_supernode()
+
+
+def start_beside(command: Sequence[str]) -> None:
+    """Start a program that ends with this process."""
+    launch = [sys.executable, "-P", "-m", "client.daemon.launch", str(os.getpid())]
+    subprocess.Popen([*launch, *command], stdin=subprocess.DEVNULL)
+
+
+def executor_command(options: Sequence[str]) -> list[str] | None:
+    """What starts the apps' process starter, which ends with this process.
+
+    Args:
+        options: of the node.
+
+    Returns:
+        None where the options ask for none (`--isolation process` is missing).
+    """
+    given = dict(pairwise(options))
+    if given.get("--isolation") != "process":
+        return None
+    return [
+        *(sys.executable, "-P", "-m", EXECUTOR, "--insecure"),
+        *("--runtime-api-address", f"{given['--host']}:{given['--port']}"),
+        *("--superexec-auth-secret-file", given["--superexec-auth-secret-file"]),
+        *("--parent-pid", str(os.getpid())),
+    ]
 
 
 if __name__ == "__main__":

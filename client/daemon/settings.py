@@ -24,7 +24,7 @@ _KNOWN: Final = {
     "idle_seconds",
     "settle_seconds",
 }
-_FLEET: Final = {"address", "root_certificates", "private_key", "insecure"}
+_FLEET: Final = {"address", "root_certificates", "private_key", "certificate", "insecure"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +35,15 @@ class Fleet:
         address: HOST:PORT of the SuperLink.
         root_certificates: PEM file of the authority that signed the SuperLink's certificate.
         private_key: file of the device's own key, by which the fleet knows it; empty for none.
+        certificate: file of the device's certificate, where the server asks for it (its second
+            lock); empty shows none.
         insecure: without TLS; accepted for this computer's own addresses only.
     """
 
     address: str
     root_certificates: str = ""
     private_key: str = ""
+    certificate: str = ""
     insecure: bool = False
 
 
@@ -137,6 +140,7 @@ def _fleet(found: object, source: str) -> Fleet | None:
         address=_text(found, "address", source),
         root_certificates=_text(found, "root_certificates", source),
         private_key=_text(found, "private_key", source),
+        certificate=_text(found, "certificate", source),
         insecure=insecure,
     )
     _check_fleet(fleet, source)
@@ -149,10 +153,12 @@ def _check_fleet(fleet: Fleet, source: str) -> None:
         raise _wrong(source, "fleet.address", fleet.address, "HOST:PORT")
     if not 0 < int(port) < 65_536 or any(c.isspace() or ord(c) < 32 for c in host):
         raise _wrong(source, "fleet.address", fleet.address, "HOST:PORT")
-    for name in ("root_certificates", "private_key"):
+    for name in ("root_certificates", "private_key", "certificate"):
         path = getattr(fleet, name)
         if path and not _whole_path(path):
             raise _wrong(source, f"fleet.{name}", path, "a whole path")
+    if fleet.certificate and not fleet.private_key:
+        raise _wrong(source, "fleet.private_key", "", "the key of fleet.certificate")
     if fleet.insecure and not _is_loopback(host):
         raise WorkError(
             f"{source}: fleet.insecure is true for {host}, another computer; without TLS updates "

@@ -18,7 +18,7 @@ from client.vault.records import Clip, StoredHead, User
 from client.vault.vault import Vault
 from common.expressions import EXPRESSIONS
 
-_RELEASE = ("when", "federation", "run", "round", "stage", "clips", "bytes", "clip_norm", "noise")
+_RELEASE = ("when", "federation", "run", "round", "stage", "clips", "bytes", "clip_norm")
 
 
 def user_row(vault: Vault, user: User) -> dict[str, Any]:
@@ -118,11 +118,20 @@ def release_row(entry: Mapping[str, Any]) -> dict[str, Any]:
     """One ledger entry: what left, in which round, how large, under which protection.
 
     Returns:
-        when, federation, run, round, stage, clips, bytes (of the whole reply), clip_norm and noise
-        (None where none was used) and arrays (name, shape, bytes, sha256).
+        when, federation, run, round, stage, clips (of this device, also where a secure sum told
+        nobody their number), bytes (of the whole reply), clip_norm and noise (its multiplier; None
+        where none was used), members (of the secure sum; None without one) and arrays (name,
+        shape, bytes, sha256).
     """
+    noise, summed = entry.get("noise"), entry.get("secure_sum")
     arrays = [
         {key: array.get(key) for key in ("name", "shape", "bytes", "sha256")}
         for array in entry.get("arrays", ())
     ]
-    return {**{key: entry.get(key) for key in _RELEASE}, "arrays": arrays}
+    return {
+        **{key: entry.get(key) for key in _RELEASE},
+        "clips": entry.get("own_clips", entry.get("clips")),
+        "noise": noise.get("multiplier") if isinstance(noise, Mapping) else noise,
+        "members": summed.get("members") if isinstance(summed, Mapping) else None,
+        "arrays": arrays,
+    }

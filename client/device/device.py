@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from client.device import erase, export
+from client.device.budget import PAUSED_SETTING, exposure_status
 from client.device.described import clip_row, head_in_use, release_row, user_row
 from client.device.due import feature_spec, is_due, personalise_after, progress
 from client.membership import fleet_status
@@ -18,7 +19,6 @@ from client.vault.vault import Vault
 from common.errors import UsageError
 from common.expressions import EXPRESSIONS
 
-PAUSED_SETTING: Final = "paused"
 SHORTEST_PREFIX: Final = 4
 _NAMED_AT_MOST: Final = 5
 
@@ -172,8 +172,10 @@ class Device:
     def status(self) -> dict[str, Any]:
         """The device in numbers: users, clips, heads, releases, damaged rows, what is due.
 
-        `fleet` is `client.membership.fleet_status`: the fleet that it is in, or None.
+        `fleet` is `client.membership.fleet_status`: the fleet that it is in, or None; `exposure`
+        is `client.device.budget.exposure_status`.
         """
+        entries = list(self.vault.ledger.entries())
         spec = feature_spec(self.vault)
         users, clips = self.vault.users(), self.vault.clips()
         universal = self._universal()
@@ -190,7 +192,8 @@ class Device:
             "personalise_after": personalise_after(self.vault),
             "head": head_in_use(self.vault, None, spec)["kind"],
             "universal_head": universal,
-            "releases": sum(1 for _ in self.vault.ledger.entries()),
+            "releases": len(entries),
+            "exposure": exposure_status(self.vault, entries),
             "damaged": len(self.vault.noticed),
             "fleet": fleet_status(self.vault),
         }

@@ -29,16 +29,27 @@ def revealed_entry(session: Session) -> dict[str, Any]:
     }
 
 
-def check_not_replayed(entries: Iterable[Mapping[str, Any]], session: Session) -> None:
+def check_not_replayed(
+    entries: Iterable[Mapping[str, Any]], session: Session, *, federations_apart: bool = False
+) -> None:
     """Refuse another sum over a head for which this device revealed shares.
 
     To be asked before the first and before the last step: two sessions may run side by side.
+
+    Args:
+        entries: of the device's ledger.
+        session: that it is asked to take part in.
+        federations_apart: whether sums of other federations do not count. Only for a simulation,
+            whose folds leave out other users over the same first head on purpose; on a device it
+            would let a server tell two groups' sums apart by a federation's name.
 
     Raises:
         SecureSumRefused: there was such a sum, this session's own included.
     """
     for entry in entries:
-        if entry.get("event") == EVENT and entry.get("head") == session.head:
+        if entry.get("event") != EVENT or entry.get("head") != session.head:
+            continue
+        if not federations_apart or entry.get("federation") == session.federation:
             raise SecureSumRefused(
                 f"this device helped to reveal a sum over the same head in round "
                 f"{entry.get('round')}; a second one could tell what one device sent"

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
+from client.device.budget import (
+    PAUSED_SETTING,
+    accepts_leak,
+    exposure_limits,
+    helping,
+    note_declined,
+    willing,
+)
+from client.exposure import ExposureLimits
 from client.membership import fleet_specification, note_refusal
 from client.settings import DeviceSettings
 from client.vault.errors import RowDamaged
 from client.vault.ledger import VaultLedger
-from client.vault.records import CONSENT_VERSION, Clip, Floats
+from client.vault.records import Clip, Floats
 from client.vault.vault import Vault
 from common.clips import ClipSet, make_clip_set
 from common.errors import WorkError
 from common.heads.specification import HeadSpecification
-
-PAUSED_SETTING: Final = "paused"
 
 
 class VaultStore:
@@ -55,17 +62,20 @@ class VaultStore:
             WorkError: the vault holds no universal head, or one that can't be read; or the fleet
                 asks for one that is not for this device.
         """
-        return DeviceSettings(specification=self._specification(), seed=0)
+        limits = self.exposure_limits()
+        return DeviceSettings(
+            specification=self._specification(),
+            seed=0,
+            exposure_share=limits.share,
+            exposure_epsilon=limits.epsilon,
+            accept_leak=accepts_leak(self._vault),
+        )
 
     def contributors(self) -> frozenset[str]:
         """Users who agreed to this version's text; nobody while taking part is paused."""
         if self._vault.setting(PAUSED_SETTING, False):
             return frozenset()
-        return frozenset(
-            user.id
-            for user in self._vault.users()
-            if user.consent.federate is True and user.consent.version == CONSENT_VERSION
-        )
+        return willing(self._vault)
 
     def clips(self) -> ClipSet:
         """The clips that may help: labelled, made for the head, of users who agreed to it.
@@ -79,7 +89,7 @@ class VaultStore:
         """
         specification = self._specification()
         with self._vault.snapshot():
-            chosen = self._chosen(specification)
+            chosen = helping(self._vault, self.contributors(), specification.features)
             rows = [(clip, found) for clip in chosen if (found := self._features(clip)) is not None]
         if not rows:
             return _no_clips(specification.dimension)
@@ -96,6 +106,14 @@ class VaultStore:
         except RowDamaged:
             return None
 
+    def exposure_limits(self) -> ExposureLimits:
+        """How much the device is willing to tell, as its owner set it."""
+        return exposure_limits(self._vault)
+
+    def note_declined(self, about: str, text: str) -> None:
+        """Remember for the device's status which round was declined, and why."""
+        note_declined(self._vault, about, text)
+
     def log_error(self, text: str) -> None:
         """Keep an error's full text, encrypted."""
         self._vault.log_error(text)
@@ -103,16 +121,6 @@ class VaultStore:
     def note_refusal(self, about: str, text: str) -> None:
         """Remember for the device's status what it said no to, and why."""
         note_refusal(self._vault, about, text)
-
-    def _chosen(self, specification: HeadSpecification) -> list[Clip]:
-        """Oldest first."""
-        willing = self.contributors()
-        labelled = reversed(self._vault.clips(labelled=True))
-        return [
-            clip
-            for clip in labelled
-            if clip.user in willing and clip.spec == specification.features
-        ]
 
     def _specification(self) -> HeadSpecification:
         agreed = fleet_specification(self._vault, self._asked)

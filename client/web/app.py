@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from client.device.device import Device
 from client.vault.errors import VaultWrongKey
+from client.web.avatars import AvatarDesk, AvatarRoutes, device_checker
 from client.web.guard import HEADERS, Guard, Session
 from client.web.pages import Pages
 from client.web.recording_routes import RecordingRoutes
@@ -23,6 +24,9 @@ from client.web.static_files import StaticFiles
 from client.web.templates import Templates
 from client.web.words import sentence
 from common.errors import MienError, UsageError
+
+if TYPE_CHECKING:  # it loads OpenCV
+    from client.avatar.check import Checker
 
 _UNEXPECTED: Final = "Something went wrong inside Mien. Nothing was changed; please try again."
 _NOT_HERE: Final = "There is nothing here."
@@ -33,7 +37,14 @@ _NEW_KEY: Final = (
 _NOT_SO: Final = "This can't be asked in this way."
 
 
-def make_app(device: Device, workers: Jobs, token: str, port: int) -> Starlette:
+def make_app(
+    device: Device,
+    workers: Jobs,
+    token: str,
+    port: int,
+    *,
+    checker: Callable[[Device], Checker] = device_checker,
+) -> Starlette:
     """The device's page.
 
     Args:
@@ -41,11 +52,13 @@ def make_app(device: Device, workers: Jobs, token: str, port: int) -> Starlette:
         workers: what runs jobs; closed when the app ends.
         token: secret of this start, at least 128 bits; the first visit is `/?token=...`.
         port: on which the page is served.
+        checker: loads what reads avatars, when the first one is wanted.
     """
     session = Session(token, port)
     templates = Templates(session.csrf)
     recordings = Recordings(workers)
     errors = Errors(templates)
+    avatars = AvatarDesk(device, lambda: checker(device))
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -54,9 +67,13 @@ def make_app(device: Device, workers: Jobs, token: str, port: int) -> Starlette:
         finally:
             await recordings.close()
             await workers.close()
+            avatars.close()
 
     app = Starlette(
-        routes=_routes(Pages(device, workers, templates), RecordingRoutes(recordings)),
+        routes=[
+            *_routes(Pages(device, workers, templates, avatars), RecordingRoutes(recordings)),
+            *_avatar_routes(AvatarRoutes(avatars)),
+        ],
         middleware=[Middleware(Guard, session=session)],
         exception_handlers={
             MienError: errors.expected,
@@ -92,6 +109,13 @@ def _routes(pages: Pages, clips: RecordingRoutes) -> list[Route]:
         Route("/recordings/{recording}", clips.newest, methods=["GET"]),
         Route("/recordings/{recording}", clips.leave, methods=["DELETE"]),
         Route("/static/{name}", static.get, methods=["GET"]),
+    ]
+
+
+def _avatar_routes(avatars: AvatarRoutes) -> list[Route]:
+    return [
+        Route("/avatars", avatars.show, methods=["POST"]),
+        Route("/avatars/{name}", avatars.picture, methods=["GET"]),
     ]
 
 

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from client.device.device import Device
 from client.device.texts import CONSENT_TEXT, FIRST_START
+from client.web.avatars import AvatarDesk
 from client.web.recording_routes import LONGEST_USER
 from client.web.recordings import Jobs
 from client.web.templates import Templates
@@ -37,10 +38,13 @@ _SAID: Final = {
 class Pages:
     """Handlers of the pages and forms; everything private comes from `device`."""
 
-    def __init__(self, device: Device, jobs: Jobs, templates: Templates) -> None:
+    def __init__(
+        self, device: Device, jobs: Jobs, templates: Templates, avatars: AvatarDesk
+    ) -> None:
         self._device = device
         self._jobs = jobs
         self._templates = templates
+        self._avatars = avatars
 
     def _page(self, request: Request, name: str, page: str, **words: Any) -> Response:
         said = _SAID.get(request.query_params.get("said", ""), "")
@@ -61,7 +65,8 @@ class Pages:
 
     async def live(self, request: Request) -> Response:
         """Camera, answer, correction."""
-        return self._page(request, "live.html", "live", script="live.js")
+        avatars = await run_in_threadpool(self._avatars.names)
+        return self._page(request, "live.html", "live", script="live.js", avatars=avatars)
 
     async def inbox(self, request: Request) -> Response:
         """Clips that wait for the user's word, then the others."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
 from common.errors import MienError, UsageError
@@ -16,7 +18,10 @@ LARGEST_CLIP: Final = 256 * 1024 * 1024
 MOST_AT_ONCE: Final = 4
 LONGEST_WAIT: Final = 2.0
 """Seconds that a question for a newer answer is kept open; shorter than the server's end takes."""
+GONE_SECONDS: Final = 4.0
+"""After which a page that neither asks nor sends has gone: one that is open always asks."""
 _WAITING_PIECES: Final = 16
+_GONE: Final = "The page was closed before its clip had ended."
 _FAILED: Final = "Mien could not finish this clip. Please try again."
 
 
@@ -53,7 +58,10 @@ class Recording:
         self._bytes = 0
         self._complete = False
         self._taking = asyncio.Lock()
+        self._asking = 0
+        self._heard_at = time.monotonic()
         self.task = asyncio.create_task(self._run(jobs, job))
+        self._watching = asyncio.create_task(self._end_when_left())
 
     async def take(self, number: int, piece: bytes, *, last: bool) -> None:
         """Hand on one piece; waits while the worker is behind.
@@ -66,6 +74,10 @@ class Recording:
         Raises:
             UsageError: it is not the next piece, or the clip has become too large.
         """
+        with self._visited():
+            await self._take(number, piece, last=last)
+
+    async def _take(self, number: int, piece: bytes, *, last: bool) -> None:
         async with self._taking:
             if self._complete or number != self._next:
                 raise UsageError("A piece of the recording went missing. Please record again.")
@@ -89,13 +101,34 @@ class Recording:
 
     async def newer(self, than: int) -> dict[str, Any]:
         """What is known as soon as there is something after `than`, at the latest after a while."""
-        if self.seen <= than and not self.task.done():
-            self._news.clear()
-            try:
-                await asyncio.wait_for(self._news.wait(), LONGEST_WAIT)
-            except TimeoutError:
-                return self._state()
-        return self._state()
+        with self._visited():
+            if self.seen <= than and not self.task.done():
+                self._news.clear()
+                try:
+                    await asyncio.wait_for(self._news.wait(), LONGEST_WAIT)
+                except TimeoutError:
+                    return self._state()
+            return self._state()
+
+    @contextmanager
+    def _visited(self) -> Iterator[None]:
+        """The page is there while the block runs."""
+        self._asking += 1
+        try:
+            yield
+        finally:
+            self._asking -= 1
+            self._heard_at = time.monotonic()
+
+    async def _end_when_left(self) -> None:
+        """Give the worker free once nobody will send the rest of the clip."""
+        while not (self._complete or self.task.done()):
+            await asyncio.sleep(GONE_SECONDS / 4)
+            silent = not self._asking and time.monotonic() - self._heard_at > GONE_SECONDS
+            if silent and not self._complete:
+                self.error = _GONE
+                self.task.cancel()
+                return
 
     def _state(self) -> dict[str, Any]:
         done = self.result is not None or bool(self.error)
@@ -119,6 +152,7 @@ class Recording:
             self.error = _FAILED
             raise
         finally:
+            self._watching.cancel()
             self.seen += 1
             self._news.set()
 

@@ -15,6 +15,7 @@ KINDS: Final = {
     "style.css": "text/css; charset=utf-8",
     "icon.svg": "image/svg+xml",
     "talk.js": _SCRIPT,
+    "avatar.js": _SCRIPT,
     "camera.js": _SCRIPT,
     "live.js": _SCRIPT,
     "inbox.js": _SCRIPT,

@@ -123,7 +123,13 @@ def answer_view(answer: Mapping[str, Any]) -> dict[str, Any]:
         "word": answer["expression"].capitalize(),
         "percent": percent(shares[answer["expression"]]),
         "choices": [
-            {"key": key, "word": word, "percent": percent(shares[key])} for _, key, word in CHOICES
+            {
+                "key": key,
+                "word": word,
+                "percent": percent(shares[key]),
+                "share": round(float(shares[key]), 4),
+            }
+            for _, key, word in CHOICES
         ],
         "moments": [
             {"at": each["seconds"], "parts": each["probabilities"], "box": each["box"]}

@@ -23,8 +23,9 @@ from common.backbones.mini_xception_graph import mini_xception_graph
 from common.backbones.mini_xception_weights import read_weights
 from common.backbones.networks import find_weights
 from common.backbones.onnx_graph import labelled_graph, read_onnx, with_pixels
-from common.backbones.records import MINI_XCEPTION, BackboneRecord, feature_spec
+from common.backbones.records import MINI_XCEPTION, RECORDS, BackboneRecord, feature_spec
 from common.backbones.registry import backbone_record, load
+from common.backbones.trained import find_trained, trained_network
 from common.errors import WorkError
 from common.expressions import EXPRESSIONS, expression_index
 
@@ -134,6 +135,8 @@ def load_labelled(id: str, *, engine: str = AUTO, threads: int = 1) -> LabelledB
 def _labelled_network(record: BackboneRecord, width: int, engine: str) -> Network | None:
     if record is MINI_XCEPTION:
         return Network(width, partial(_mini_xception_graph, record), partial(_module, record))
+    if record.id not in RECORDS and (found := find_trained(record.id)) is not None:
+        return trained_network(found, labels=True)
     suffixes = tuple(Path(name).suffix for name in record.files)
     if ".onnx" not in suffixes or chosen_engine(engine) == TORCH:
         return None

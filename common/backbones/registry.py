@@ -1,7 +1,8 @@
 """Which backbones there are, and how to load them.
 
 To add one: write its record (`records`), and its network (`networks`) or a class of its own; the
-contract tests then run on it.
+contract tests then run on it.  Backbones that were trained here (`mien train-backbone`) are found
+in the weights folder by their ids (`trained`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from common.backbones import records
 from common.backbones.backbone import Backbone, EngineBackbone
 from common.backbones.engines.choice import (
     AUTO,
@@ -25,10 +27,15 @@ from common.backbones.records import (
     EMOTIEFFNETS,
     MINI_XCEPTION,
     MOBILE_EMOTIFACE,
+    RECORDS,
     BackboneRecord,
-    backbone_ids,
-    backbone_record,
     feature_spec,
+)
+from common.backbones.trained import (
+    TrainedBackbone,
+    find_trained,
+    trained_ids,
+    trained_network,
 )
 from common.errors import UsageError, WorkError
 
@@ -61,6 +68,31 @@ _ENGINE_FILES: Final = {
 """Endings of the weight files that an engine can be given, see `common.backbones.networks`."""
 
 
+def backbone_ids() -> tuple[str, ...]:
+    """Ids of all backbones: those that Mien brings and those that were trained here, sorted.
+
+    >>> "mini-xception" in backbone_ids()
+    True
+    """
+    return tuple(sorted({*records.backbone_ids(), *trained_ids()}))
+
+
+def backbone_record(id: str) -> BackboneRecord:
+    """The record of a backbone, without loading it.
+
+    Raises:
+        UsageError: there is no such backbone.
+        WorkError: it was trained here, and its record is damaged.
+    """
+    found = _trained(id)
+    if found is not None:
+        return found.record
+    if id not in RECORDS:
+        known = ", ".join(backbone_ids())
+        raise UsageError(f"there is no backbone {id!r}; choose one of: {known}")
+    return RECORDS[id]
+
+
 def load(
     id: str,
     *,
@@ -78,7 +110,8 @@ def load(
             where they have it and the record allows it, else float32.
         threads: crops inferred at the same time; features are the same bytes with any number.
         weights: a file to use in place of the recorded one; the record's id then tells.
-            The backbone blendshapes takes no other file than the recorded one.
+            The backbone blendshapes takes no other file than the recorded one, and one that was
+            trained here takes none.
 
     Raises:
         UsageError: an argument is out of range, or what it asks for is not installed.
@@ -87,6 +120,8 @@ def load(
     record = backbone_record(id)
     if record is BLENDSHAPES:
         return _load_blendshapes(engine, precision, threads, weights)
+    if (trained := _trained(id)) is not None:
+        return _load_trained(trained, engine, precision, threads, weights)
     from common.backbones.networks import network
 
     told = _with_own_weights(record, weights) if weights else record
@@ -136,7 +171,7 @@ def twin(id: str, weights: Path | None = None) -> nn.Module:
         WorkError: the weights are missing or wrong.
     """
     record = backbone_record(id)
-    if record is BLENDSHAPES:
+    if record is BLENDSHAPES or _trained(id) is not None:
         raise UsageError(f"the backbone {id} has no torch network")
     from common.backbones import networks
 
@@ -154,6 +189,21 @@ def _load_blendshapes(engine: str, precision: str, threads: int, model: Path | N
     path = model or find_weights(BLENDSHAPES.files, _ENGINE_FILES[OPENVINO])
     running = blendshapes_engine(BLENDSHAPES, path, precision=exact, threads=threads)
     return EngineBackbone(BLENDSHAPES, running)
+
+
+def _trained(id: str) -> TrainedBackbone | None:
+    return None if id in RECORDS else find_trained(id)
+
+
+def _load_trained(
+    trained: TrainedBackbone, engine: str, precision: str, threads: int, weights: Path | None
+) -> Backbone:
+    if weights is not None:
+        raise UsageError(f"{trained.record.id} was trained here; it takes no other weights")
+    running = open_engine(
+        trained_network(trained), engine=engine, precision=precision, threads=threads
+    )
+    return EngineBackbone(trained.record, running)
 
 
 def _with_own_weights(record: BackboneRecord, weights: Path) -> BackboneRecord:

@@ -20,6 +20,7 @@ from common.heads.specification import HeadSpecification, Shape
 WIDEST_PROJECTION: Final = 32
 """Numbers per frame that layers of many outputs may read in a federation."""
 _CLASSIFIER: Final = "weight"
+_BIAS: Final = "bias"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +58,7 @@ def check_federated(specification: HeadSpecification, *, accept_leak: bool = Fal
             f"head {specification.kind} on {specification.dimension} features tells {len(mixing)} "
             f"layers of mixed raw features a round ({', '.join(mixing)}); use logistic or "
             f"single-attention, put a public projection to at most {WIDEST_PROJECTION} numbers "
-            "before it, or accept the leak with --accept-leak"
+            "before it (mien simulate --projection), or accept the leak with --accept-leak"
         )
     return LeakNote(
         mixing=mixing,
@@ -95,7 +96,7 @@ def combinations(shapes: Mapping[str, Shape]) -> int:
     width = shapes[_CLASSIFIER][1]
     told = shapes[_CLASSIFIER][0] - 1
     for name, shape in shapes.items():
-        if name == _CLASSIFIER or width not in shape:
+        if name in (_CLASSIFIER, _BIAS) or width not in shape:
             continue
         told += 1 if len(shape) == 1 else shape[1 - shape.index(width)]
     return told

@@ -18,16 +18,18 @@ from common.clips import ClipSet, make_clip_set
 from common.heads.specification import BRANCHES, HEAD_STAGE, REFERENCE_STAGE, HeadSpecification
 from common.heads.standardise import exact_reference, power
 from common.heads.universal import UniversalHead, initial_head
+from common.privacy.release import flat
 from common.randomness import generator
 from common.settings import FederationPlan
-from server.audit.shadow import Labels, LinearTrainer, Vector
+from server.audit.shadow import Labels, LinearTrainer, Vector, plan_trainer
 from server.audit.softmax import softmax
 from server.audit.statistics import gaussian_epsilon
 from server.audit.subject import Subject, classifier_inputs
-from server.audit.transcript import Claim, Received, Round, SecureSum, Transcript
+from server.audit.transcript import Claim, Received, Ring, Round, SecureSum, Transcript
 from server.audit.truth import Candidates, pseudonym_of
 
 CLASSES = 8
+STEP = 2.0**-20
 Arrays = Mapping[str, npt.NDArray[np.float32]]
 
 
@@ -46,7 +48,10 @@ class Lab:
         dimension: of a feature.
         skewed: whether people's expressions are unevenly many.
         epochs, batch, rate: of local SGD; `rate` as a multiple of 1 / mean squared input norm.
+        fleet: whether devices train as Mien's own do, in full batches of all clips; then `batch`
+            counts for nothing.
         secure: whether only sums are kept.
+        masked: whether masked vectors are kept beside the sums, and what they hide.
         noise_multiplier, clip: of Gaussian noise on each round's sum, per device's update clipped
             to `clip` (L2, both arrays of the branch together); 0 and infinity for none.
         individual_noise: whether each device's own update has that noise, in place of the sum.
@@ -64,7 +69,9 @@ class Lab:
     epochs: int = 5
     batch: int = 32
     rate: float = 1.0
+    fleet: bool = False
     secure: bool = False
+    masked: bool = False
     noise_multiplier: float = 0.0
     clip: float = float("inf")
     individual_noise: bool = False
@@ -133,10 +140,19 @@ def play(lab: Lab) -> Subject:
         for name in devices
         for own in (people[name].select(range(lab.clips)),)
     }
-    trainer = sgd_trainer(lab)
+    plan = lab_plan(lab)
+    trainer = plan_trainer(plan) if lab.fleet else sgd_trainer(lab)
     canaries = _canaries(lab, head.specification)
     rounds, final = _rounds(lab, head, rows, trainer, canaries)
-    plan = FederationPlan(
+    candidates = _candidates(lab, people, devices)
+    return Subject(
+        Transcript(plan, tuple(rounds), final, _claim(lab)), candidates, trainer, canaries=canaries
+    )
+
+
+def lab_plan(lab: Lab) -> FederationPlan:
+    """What the server tells its devices."""
+    return FederationPlan(
         name="lab",
         rounds=lab.rounds,
         epochs=lab.epochs,
@@ -144,10 +160,6 @@ def play(lab: Lab) -> Subject:
         l2=0.0,
         memory=0,
         seed=lab.seed,
-    )
-    candidates = _candidates(lab, people, devices)
-    return Subject(
-        Transcript(plan, tuple(rounds), final, _claim(lab)), candidates, trainer, canaries=canaries
     )
 
 
@@ -236,17 +248,44 @@ def _recorded(
     lab: Lab, head: UniversalHead, number: int, moves: Mapping[str, Vector], total: Vector
 ) -> Round:
     if lab.secure:
-        secure = SecureSum(tuple(moves), _arrays(head, total), {})
-        return Round(HEAD_STAGE, number, head, (), secure)
+        return Round(HEAD_STAGE, number, head, (), _summed(lab, head, moves, total))
+    told = head.specification.number
     received = tuple(
         Received(
             name,
             _arrays(head, move),
-            {"num-examples": lab.clips, "round": number, "specification": 1},
+            {"num-examples": lab.clips, "round": number, "specification": told},
         )
         for name, move in moves.items()
     )
-    return Round(HEAD_STAGE, number, head, received)
+    by_server = lab.noise_multiplier and not lab.individual_noise
+    noised = _summed(replace(lab, masked=False), head, moves, total) if by_server else None
+    return Round(HEAD_STAGE, number, head, received, noised=noised)
+
+
+def _summed(lab: Lab, head: UniversalHead, moves: Mapping[str, Vector], total: Vector) -> SecureSum:
+    """The sum, and perhaps vectors under masks that cancel; these are never drawn from a seed."""
+    specification = head.specification
+    vectors = {n: flat(specification, HEAD_STAGE, _arrays(head, move)) for n, move in moves.items()}
+    whole = flat(specification, HEAD_STAGE, _arrays(head, total))
+    if not lab.masked:
+        return SecureSum(tuple(moves), whole)
+    random, first = np.random.default_rng(), next(iter(vectors))
+    masks = {
+        name: random.integers(2**32, size=len(whole), dtype=np.uint32)
+        for name in vectors
+        if name != first
+    }
+    total_mask = np.sum(list(masks.values()), axis=0, dtype=np.uint32)
+    masks[first] = np.zeros_like(total_mask) - total_mask
+    masked = {name: encoded(vector) + masks[name] for name, vector in vectors.items()}
+    exact = not (lab.noise_multiplier or lab.canaries)
+    return SecureSum(tuple(moves), whole, masked, vectors if exact else {}, STEP)
+
+
+def encoded(plain: Vector) -> Ring:
+    """A vector as numbers modulo 2^32, `STEP` apart."""
+    return (np.rint(plain / STEP).astype(np.int64) & 0xFFFFFFFF).astype(np.uint32)
 
 
 def _arrays(head: UniversalHead, move: Vector) -> dict[str, Vector]:
@@ -269,5 +308,13 @@ def _claim(lab: Lab) -> Claim | None:
     if not lab.noise_multiplier:
         return None
     delta = 1e-5
-    epsilon = gaussian_epsilon(np.sqrt(lab.rounds) / lab.noise_multiplier, delta)
-    return Claim(lab.noise_multiplier, lab.clip, delta, epsilon, lab.individual_noise)
+    releases = lab.rounds + 1  # the reference counts as one, though here no device told it
+    epsilon = gaussian_epsilon(np.sqrt(releases) / lab.noise_multiplier, delta)
+    return Claim(
+        lab.noise_multiplier,
+        lab.clip,
+        delta,
+        epsilon,
+        releases,
+        individual=lab.individual_noise,
+    )

@@ -1,8 +1,9 @@
 """A device's ledger: how much its entries say was told, and whether a server's record agrees.
 
 A ledger is a sequence of entries as the egress gate writes them: `federation`, `stage`, `round`,
-`clips`, `sha256` of the update's values, and more. It holds no values, so that it shows how much
-could have been learnt, not what was.
+`clips`, `sha256` of the values that left (an update's float32 or a masked vector's uint32,
+little-endian), and more. It holds no values, so that it shows how much could have been learnt, not
+what was.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from common.errors import WorkError
 from common.heads.universal import UniversalHead
@@ -21,6 +23,11 @@ from server.audit.transcript import Received, Transcript
 
 SAFE_SHARE: Final = 0.25
 """Mixtures per clip at which a device should stop without secure aggregation or noise."""
+REFERENCES: Final = (
+    " Of round 0 a coarse centre and spread of all clips' features left as well: no single clip, "
+    "but by it whoever has clips of the person may recognise whose device it is."
+)
+UNKNOWN: Final = "not kept"
 Entry = Mapping[str, Any]
 Key = tuple[str, int]
 
@@ -66,7 +73,7 @@ def hold_against(
     found = []
     for key in sorted(told.keys() | came.keys(), key=lambda key: (key[1], key[0])):
         kind = "extra" if key not in told else "missing" if key not in came else "different"
-        if told.get(key) != came.get(key):
+        if told.get(key) != came.get(key) and not (key in told and came.get(key) == UNKNOWN):
             found.append(Difference(kind, *key))
     return found
 
@@ -78,13 +85,17 @@ def likeliest_pseudonym(entries: Sequence[Entry], transcript: Transcript) -> str
         WorkError: none shares any.
     """
     told = set(_told(entries, transcript.plan.name).values())
-    names = sorted({r.pseudonym for each in transcript.rounds for r in each.received})
+    rounds = transcript.rounds
+    names = sorted(
+        {r.pseudonym for each in rounds for r in each.received}
+        | {name for each in rounds if each.secure for name in each.secure.masked}
+    )
     shared = {name: len(told & set(_came(transcript, name).values())) for name in names}
     best = max(names, key=lambda name: shared[name], default="")
     if not best or not shared[best]:
         raise WorkError(
             f"no device of federation {transcript.plan.name} sent anything that is in this ledger; "
-            "name the ledger of a device that took part in the recorded run"
+            "name the ledger of a device that took part, or another federation by --federation"
         )
     return best
 
@@ -101,12 +112,21 @@ def _told(entries: Iterable[Entry], federation: str) -> dict[Key, str]:
 
 
 def _came(transcript: Transcript, pseudonym: str) -> dict[Key, str]:
-    return {
-        (each.stage, each.number): digest(each.head, each.stage, reply)
-        for each in transcript.rounds
-        for reply in each.received
-        if reply.pseudonym == pseudonym
-    }
+    """What the server has of one device; of secure sums the masked vectors, where it kept them."""
+    found: dict[Key, str] = {}
+    for each in transcript.rounds:
+        key, secure = (each.stage, each.number), each.secure
+        if secure and pseudonym in secure.members:
+            vector = secure.masked.get(pseudonym)
+            found[key] = UNKNOWN if vector is None else _sha256(vector.astype("<u4"))
+        for reply in each.received:
+            if reply.pseudonym == pseudonym and reply.arrays:
+                found[key] = digest(each.head, each.stage, reply)
+    return found
+
+
+def _sha256(values: npt.NDArray[np.generic]) -> str:
+    return hashlib.sha256(values.tobytes()).hexdigest()
 
 
 def digest(head: UniversalHead, stage: str, reply: Received) -> str:
@@ -143,10 +163,13 @@ def ledger_finding(differences: Sequence[Difference], pseudonym: str) -> Finding
     )
 
 
-def exposure_finding(*, share: float, share_of_sums: float, words: str) -> Finding:
+def exposure_finding(
+    *, share: float, share_of_sums: float, words: str, references: int = 0
+) -> Finding:
     """What a server could have learnt of a device's clips, by the device's own count.
 
     Args:
+        references: that left, of round 0.
         share: exact mixtures of clips that updates told, per clip of the device.
         share_of_sums: the same of secure sums, per clip of all members.
         words: a sentence for the device's owner.
@@ -168,10 +191,11 @@ def exposure_finding(*, share: float, share_of_sums: float, words: str) -> Findi
         + (
             " That is enough to tell for every clip whether it was trained on."
             if told >= 1
-            else " That is not enough to tell so for every clip."
-        ),
+            else " That is too little to tell for every clip whether it was trained on."
+        )
+        + (REFERENCES if references else ""),
         change=""
         if verdict is Verdict.PASS
         else "Take part in fewer rounds, with more clips, or only under secure aggregation.",
-        details={"share": share, "share_of_sums": share_of_sums},
+        details={"share": share, "share_of_sums": share_of_sums, "references": references},
     )

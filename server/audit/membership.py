@@ -116,7 +116,8 @@ def _person_only(members: Vector, others: Vector, details: Mapping[str, Any]) ->
     )
     told = (
         f" Against clips of other people, one of the devices' own looks the likelier in "
-        f"{likelier:.0%} of pairs: neither sums nor heads hide who took part."
+        f"{likelier:.0%} of pairs (chance 50%): neither sums nor heads are made to hide who took "
+        "part."
     )
     return replace(outcome, meaning=outcome.meaning + told)
 

@@ -17,10 +17,12 @@ from server.audit.attacks import (
     a01_labels,
     a02a_ratio,
     a02b_class_means,
+    a02c_matching,
     a03_span,
     a04_alignment,
     a05_linkability,
     a06_reidentification,
+    a06b_reference,
     a07_properties,
     a08_canaries,
     a09_ceiling,
@@ -36,10 +38,12 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     a01_labels.ATTACK,
     a02a_ratio.ATTACK,
     a02b_class_means.ATTACK,
+    a02c_matching.ATTACK,
     a03_span.ATTACK,
     a04_alignment.ATTACK,
     a05_linkability.ATTACK,
     a06_reidentification.ATTACK,
+    a06b_reference.ATTACK,
     a07_properties.ATTACK,
     a08_canaries.ATTACK,
     a09_ceiling.ATTACK,
@@ -47,6 +51,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     a11_cohort.ATTACK,
     a12_metadata.ATTACK,
 )
+WITHOUT_HEADS: Final = ("A6b", "A12")
+"""What can be told of single devices though heads were summed."""
 Progress = Callable[[int, int], None]
 
 
@@ -70,7 +76,7 @@ def audit(
 
 
 def _played(subject: Subject, attack: Attack, view: str, found: Sequence[Finding]) -> Finding:
-    if view == INDIVIDUAL and not subject.transcript.individual and attack.id != "A12":
+    if view == INDIVIDUAL and not subject.transcript.individual and attack.id not in WITHOUT_HEADS:
         reason = "the server saw no single update, only sums"
         return replace(attack, run=lambda s, v: not_measurable("-", reason)).find(subject, view)
     if attack is a09_ceiling.ATTACK:

@@ -73,7 +73,9 @@ class Subject:
         found = []
         for each in self.transcript.head_rounds:
             usable = [reply for reply in each.received if _usable(reply, each)]
-            arrays = each.secure.arrays if each.secure else common_sum(usable)
+            specification = each.head.specification
+            secure = each.secure or each.noised
+            arrays = secure.arrays(specification, each.stage) if secure else common_sum(usable)
             if f"{BRANCH}.weight" in arrays:
                 found.append(_step(each.number, arrays))
         return found
@@ -151,6 +153,11 @@ class Subject:
     def other_takes(self, pseudonym: str) -> npt.NDArray[np.int64]:
         """Candidates of the device's users that it did not train on."""
         return np.flatnonzero((self.known.owner_of == pseudonym) & ~self.known.trained)
+
+    def gallery(self, pseudonym: str, size: int) -> npt.NDArray[np.int64]:
+        """Other takes of the person where there are some, else clips that were trained on."""
+        other = self.other_takes(pseudonym)
+        return (other if len(other) else self.own(pseudonym))[:size]
 
     @cached_property
     def public(self) -> npt.NDArray[np.int64]:

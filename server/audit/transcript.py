@@ -1,32 +1,19 @@
-"""What a server received of one federation, round by round, and how it is kept in a folder.
+"""What a server received of one federation, round by round.
 
-A folder has, for each federation, stage and round (`F-S-R` below):
-
-plan.json                 the server's plan (of a simulation: on the researcher's side)
-F-S-R-N.bin               a reply as it came; `server.audit.flower_transcript` reads these
-F-S-R-sum.safetensors     under secure aggregation: the sum; metadata `members`, a JSON list
-F-S-R-masked.safetensors  under secure aggregation: a masked vector, uint32, by member
-privacy.json              what is claimed of noise, if anything is
-
-Beside a folder `run`, the folder `run-truth` is the researcher's side, see `server.audit.truth`; no
-server has it.
+How it is kept in a folder: `server.audit.recording_format`.
 """
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
-from common.errors import WorkError
-from common.files import private_folder, write_atomically
-from common.heads.specification import HEAD_STAGE
+from common.heads.specification import HEAD_STAGE, HeadSpecification
 from common.heads.universal import UniversalHead
 from common.settings import FederationPlan
 
@@ -54,18 +41,37 @@ class SecureSum:
     """What secure aggregation left of one round.
 
     Attributes:
-        members: pseudonyms of whose vectors `arrays` is the sum.
-        arrays: the sum by name.
+        members: pseudonyms of whose vectors `total` is the sum.
+        total: (length,) the decoded sum: a stage's arrays one behind the other, and perhaps the sum
+            of the devices' weights behind them.
         masked: (length,) the vectors as they came, by pseudonym; empty if they were not kept.
-        plain: (parameters,) what was masked, by pseudonym: only the researcher has it.
+        plain: (length,) what was masked, by pseudonym: only the researcher has it.
         step: distance of two encoded numbers; 0 if it is not known.
+        attempt: at the round, from 0.
+        unsigned: pseudonyms of whose keys no signature came, so that the server can change them.
     """
 
     members: tuple[str, ...]
-    arrays: Mapping[str, Vector] = field(repr=False)
-    masked: Mapping[str, Ring] = field(repr=False)
+    total: Vector = field(repr=False)
+    masked: Mapping[str, Ring] = field(default_factory=dict, repr=False)
     plain: Mapping[str, Vector] = field(default_factory=dict, repr=False)
     step: float = 0.0
+    attempt: int = 0
+    unsigned: tuple[str, ...] = ()
+
+    def weight(self, specification: HeadSpecification, stage: str) -> float:
+        """By what the sum is divided to be a mean: its last entry, or the number of members."""
+        length = sum(math.prod(shape) for shape in specification.shapes(stage).values())
+        return float(self.total[length]) if len(self.total) > length else float(len(self.members))
+
+    def arrays(self, specification: HeadSpecification, stage: str) -> dict[str, Vector]:
+        """The sum by array; none where it is shorter than the stage's arrays."""
+        shapes = specification.shapes(stage)
+        ends = np.cumsum([math.prod(shape) for shape in shapes.values()])
+        if len(self.total) not in (ends[-1], ends[-1] + 1):
+            return {}
+        parts = np.split(self.total[: ends[-1]], ends[:-1])
+        return {n: part.reshape(s) for (n, s), part in zip(shapes.items(), parts, strict=True)}
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,7 @@ class Round:
         head: as it was sent out.
         received: replies with an update, one per pseudonym; empty under secure aggregation.
         secure: the sum, under secure aggregation.
+        noised: what the server made of `received` by noise of its own, where it did.
     """
 
     stage: str
@@ -85,13 +92,14 @@ class Round:
     head: UniversalHead
     received: tuple[Received, ...]
     secure: SecureSum | None = None
+    noised: SecureSum | None = None
 
     @property
     def members(self) -> tuple[str, ...]:
         """Pseudonyms of whose updates the round's head was made, sorted."""
         if self.secure:
             return tuple(sorted(self.secure.members))
-        return tuple(sorted(reply.pseudonym for reply in self.received))
+        return tuple(sorted(reply.pseudonym for reply in self.received if reply.arrays))
 
 
 @dataclass(frozen=True)
@@ -103,6 +111,8 @@ class Claim:
         clip: bound of one device's update (L2), above 0.
         delta: 0..1.
         epsilon: for all rounds together.
+        rounds: noised releases that `epsilon` accounts for, at least 1.
+        seeded: whether the noise came from a seed, so that it promises nothing.
         individual: whether each device's own update has all of that noise.
     """
 
@@ -110,6 +120,8 @@ class Claim:
     clip: float
     delta: float
     epsilon: float
+    rounds: int
+    seeded: bool = False
     individual: bool = False
 
 
@@ -142,7 +154,7 @@ class Transcript:
     @property
     def individual(self) -> bool:
         """Whether the server saw single updates."""
-        return any(each.received for each in self.head_rounds)
+        return any(reply.arrays for each in self.head_rounds for reply in each.received)
 
 
 def truth_folder(record: Path) -> Path:
@@ -154,78 +166,6 @@ def truth_folder(record: Path) -> Path:
 def file_stem(federation: str, stage: str, number: int) -> str:
     """How the files of a round begin."""
     return f"{federation}-{stage}-{number}"
-
-
-def save_secure_sum(folder: Path, stem: str, secure: SecureSum) -> None:
-    """Keep what secure aggregation left of a round."""
-    sums = {name: np.ascontiguousarray(value) for name, value in secure.arrays.items()}
-    about = {"members": json.dumps(secure.members), "step": repr(secure.step)}
-    write_atomically(folder / f"{stem}-sum.safetensors", save(sums, about))
-    if secure.masked:
-        vectors = {name: np.ascontiguousarray(value) for name, value in secure.masked.items()}
-        write_atomically(folder / f"{stem}-masked.safetensors", save(vectors))
-    if secure.plain:
-        plain = {name: np.ascontiguousarray(value) for name, value in secure.plain.items()}
-        truth = private_folder(truth_folder(folder))
-        write_atomically(truth / f"{stem}-plain.safetensors", save(plain))
-
-
-def load_secure_sum(folder: Path, stem: str) -> SecureSum | None:
-    """What `save_secure_sum` kept; None where there is none.
-
-    Raises:
-        WorkError: a file is damaged or not a sum.
-    """
-    path = folder / f"{stem}-sum.safetensors"
-    if not path.exists():
-        return None
-    arrays, about = _tensors(path)
-    masked, plain = (
-        _tensors(each)[0] if each.exists() else {}
-        for each in (
-            folder / f"{stem}-masked.safetensors",
-            truth_folder(folder) / f"{stem}-plain.safetensors",
-        )
-    )
-    try:
-        members, step = json.loads(about["members"]), float(about["step"])
-    except (KeyError, ValueError) as error:
-        raise WorkError(f"{path.name} is not a recorded sum: it does not name members") from error
-    return SecureSum(
-        tuple(map(str, members)),
-        {name: value.astype(np.float64) for name, value in arrays.items()},
-        {name: value.astype(np.uint32) for name, value in masked.items()},
-        {name: value.astype(np.float64) for name, value in plain.items()},
-        step,
-    )
-
-
-def _tensors(path: Path) -> tuple[dict[str, npt.NDArray[np.generic]], dict[str, str]]:
-    try:
-        with safe_open(path, framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118 - not a mapping
-    except (OSError, SafetensorError) as error:
-        raise WorkError(f"{path.name} can't be read as recorded arrays: {error}") from error
-
-
-def load_claim(folder: Path) -> Claim | None:
-    """The claim in `privacy.json`; None where there is none.
-
-    Raises:
-        WorkError: it is not a claim.
-    """
-    path = folder / "privacy.json"
-    if not path.exists():
-        return None
-    try:
-        claim = Claim(**json.loads(path.read_text(encoding="utf-8")))
-        numbers = (claim.noise_multiplier, claim.clip, claim.delta, claim.epsilon)
-        good = all(float(number) > 0 and np.isfinite(number) for number in numbers)
-    except (OSError, ValueError, TypeError) as error:
-        raise WorkError(f"{path.name} is not a claim of differential privacy: {error}") from error
-    if not good:
-        raise WorkError(f"{path.name}: all of its numbers have to be above 0 and finite")
-    return claim
 
 
 def common_sum(replies: Iterable[Received]) -> dict[str, Vector]:

@@ -48,12 +48,17 @@ def stacked_bars(
     """
     top = nice_top(max(stack.total for stack in stacks))
     step = (WIDTH - LEFT - RIGHT) / len(stacks)
-    parts = [_grid(top, told)]
+    parts = [grid(top, told)]
     for place, stack in enumerate(stacks):
         parts.append(_bar(stack, series, LEFT + place * step, step, top, told))
-    parts.append(_labels(stacks, step, axis))
+    parts.append(labels([stack.label for stack in stacks], step, axis))
     newest = stacks[-1]
     told_of = f"{len(stacks)} bars; the last, {axis} {newest.label}: {_amounts(newest, told)}"
+    return drawing(title, told_of, parts)
+
+
+def drawing(title: str, told_of: str, parts: Sequence[str]) -> str:
+    """An `<svg>` element of its parts, with a title and a description for who can't see it."""
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
         f"<desc>{escape(told_of)}</desc>{''.join(parts)}</svg>"
@@ -75,16 +80,18 @@ def nice_top(largest: float) -> float:
     return 10 * power
 
 
-def _y(amount: float, top: float) -> float:
+def height_of(amount: float, top: float) -> float:
+    """Where an amount lies on the drawing, 0 at its lower edge and `top` at the upper."""
     return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * amount / top
 
 
-def _grid(top: float, told: Told) -> str:
+def grid(top: float, told: Told) -> str:
+    """Lines across the drawing, with the amounts at their left."""
     lines = []
     ticks = 4 if f"{top:e}"[0] in "24" else 5
     for tick in range(ticks + 1):
         amount = top * tick / ticks
-        y = _y(amount, top)
+        y = height_of(amount, top)
         lines.append(
             f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
             f'<text class="tick" x="{LEFT - 7}" y="{y + 4:.1f}" text-anchor="end">'
@@ -103,7 +110,7 @@ def _bar(
         amount = stack.amounts.get(name, 0.0)
         if amount <= 0:
             continue
-        upper, lower = _y(base + amount, top), _y(base, top)
+        upper, lower = height_of(base + amount, top), height_of(base, top)
         rectangles.append(
             f'<rect class="s{number}" x="{x:.1f}" y="{upper:.1f}" width="{width:.1f}" '
             f'height="{max(0.5, lower - upper):.1f}"/>'
@@ -118,17 +125,18 @@ def _amounts(stack: Stack, told: Told) -> str:
     return ", ".join(there) or "nothing"
 
 
-def _labels(stacks: Sequence[Stack], step: float, axis: str) -> str:
+def labels(texts: Sequence[str], step: float, axis: str) -> str:
+    """Texts below the drawing, as many as have room, and what they are."""
     every = max(1, math.ceil(LABEL_SPACE / step))
-    texts = [
+    drawn = [
         f'<text class="tick" x="{LEFT + (place + 0.5) * step:.1f}" y="{HEIGHT - BOTTOM + 15}" '
-        f'text-anchor="middle">{escape(stack.label)}</text>'
-        for place, stack in enumerate(stacks)
+        f'text-anchor="middle">{escape(text)}</text>'
+        for place, text in enumerate(texts)
         if place % every == 0
     ]
     middle = (LEFT + WIDTH - RIGHT) / 2
-    texts.append(
+    drawn.append(
         f'<text class="axis" x="{middle:.1f}" y="{HEIGHT - 4}" text-anchor="middle">'
         f"{escape(axis)}</text>"
     )
-    return "".join(texts)
+    return "".join(drawn)

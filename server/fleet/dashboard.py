@@ -14,6 +14,7 @@ from common.files import write_atomically
 from server.fleet.charts import Stack, stacked_bars
 from server.fleet.dashboard_style import STYLE
 from server.fleet.events import outcomes_of
+from server.fleet.spread import Spread, spread_chart
 from server.fleet.status import FleetStatus, fleet_status
 
 FILE: Final = "dashboard.html"
@@ -44,6 +45,7 @@ def page(now: FleetStatus, made: datetime) -> str:
     """The whole HTML document."""
     rounds = now.rounds[-LAST_ROUNDS:]
     sections = [
+        _section("Accuracy by round", _accuracy(now)),
         _chart("Answers by round", _answers(rounds), OUTCOMES, _whole),
         _chart("Seconds by round and phase", _seconds(rounds), _phases(rounds), _number),
         _chart("Bytes of accepted updates", _bytes(rounds), ("bytes",), bytes_text),
@@ -103,6 +105,38 @@ def _chart(title: str, stacks: Sequence[Stack], series: Sequence[str], told: Any
         if used[number]
     )
     return _section(title, f'{drawing}<ul class="legend">{legend}</ul>')
+
+
+def _accuracy(now: FleetStatus) -> str:
+    """On the operator's clips; devices' own figures are nowhere but on the devices."""
+    there = now.accuracy[-LAST_ROUNDS:]
+    if not there:
+        return (
+            '<p class="quiet">No release was tested. Devices send no accuracy; name clips of your '
+            "own: mien server set --check-features FILE.</p>"
+        )
+    spreads = [
+        Spread(str(e["round"]), e["accuracy"], e["worst_user"], e["median_user"], e["best_user"])
+        for e in there
+    ]
+    drawing = spread_chart(spreads, title="Accuracy by round", axis="round", told=_percent)
+    return f'{drawing}<p class="quiet">{escape(_tested_on(now))}</p>'
+
+
+def _tested_on(now: FleetStatus) -> str:
+    told = "Dots: all clips. Bars: from the worst to the best user, with the middle one. "
+    about = now.check
+    if about is not None:
+        drawn = "synthetic (drawn) " if about.synthetic else ""
+        told += (
+            f"The operator's {drawn}test clips: {about.clips} of {about.users} users "
+            f"({about.source}). "
+        )
+    return f"{told}Devices' own figures stay on the devices."
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g}%"
 
 
 def _answers(rounds: Iterable[Mapping[str, Any]]) -> list[Stack]:

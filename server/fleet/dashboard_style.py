@@ -48,6 +48,9 @@ svg { display: block; width: 100%; height: auto; }
 .s0 { fill: var(--s0); background: var(--s0); } .s1 { fill: var(--s1); background: var(--s1); }
 .s2 { fill: var(--s2); background: var(--s2); } .s3 { fill: var(--s3); background: var(--s3); }
 .s4 { fill: var(--s4); background: var(--s4); }
+.range { stroke: var(--s0); stroke-width: 3; opacity: .35; stroke-linecap: round; }
+.middle { stroke: var(--s1); stroke-width: 2; }
+.line { fill: none; stroke: var(--s0); stroke-width: 1.5; }
 .legend { display: flex; flex-wrap: wrap; gap: .2rem 1rem; margin: .5rem 0 0; padding: 0;
   list-style: none; color: var(--muted); font-size: .8125rem; }
 .legend i { display: inline-block; width: .7rem; height: .7rem; margin-right: .4rem;

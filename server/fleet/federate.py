@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from common.errors import WorkError
 from common.messages import Request
+from common.releases import PrivacySpent
+from common.settings import FederationPlan
 from server.aggregation import ServerState
 from server.authority.authority import Authority
 from server.federation import Fleet, Replies
+from server.fleet.check import release_metrics
 from server.fleet.folder import FleetFolder
 from server.fleet.judge import Examiner
-from server.fleet.rounds import Rounds, with_rounds
+from server.fleet.oversampling import OverSampling
+from server.fleet.rounds import Rounds, reports, with_rounds
 from server.flower_adapter import FlowerFleet, TooFewDevices
+from server.noising import privacy_record
 from server.registry import Publication, Registry
+from server.secure_aggregation.unfinished import OnDisk
 
 POLL_SECONDS = 0.2
 MOST_LINKS = 64
 HEAR_SECONDS = 60.0
 """For which a run's end waits for devices to take the last release."""
 FIRST_HEAD_ROUND = 1
+UNFINISHED = "secure-sum.json"
 
 
 class Told(Protocol):
@@ -78,6 +85,8 @@ def federate(grid: object, root: Path) -> ServerState:
         quorum=settings.rules.quorum,
         judge=examiner,
         left_out=examiner.left_out,
+        over=OverSampling(settings.over_sample, settings.rules.quorum),
+        unfinished=OnDisk(folder.federation / UNFINISHED),
     )
 
     def bring() -> None:
@@ -85,7 +94,9 @@ def federate(grid: object, root: Path) -> ServerState:
 
     def publish(state: ServerState) -> None:
         if state.round > FIRST_HEAD_ROUND:  # the reference alone reads nothing
-            authority.publish(_publication(state))
+            metrics = release_metrics(folder.federation, state.head)
+            spent = spent_on(settings.plan, reports(folder.federation))
+            authority.publish(_publication(state, metrics, spent))
             bring()
 
     rounds = Rounds(
@@ -96,6 +107,7 @@ def federate(grid: object, root: Path) -> ServerState:
         rules=settings.rules,
         paused=lambda: folder.wanted().paused,
         publish=publish,
+        reference=folder.reference(),
     )
     done = rounds.run()
     fleet.hear(min(settings.deadline, HEAR_SECONDS))
@@ -107,11 +119,22 @@ def _names(authority: Authority) -> dict[str, str]:
     return {str(each.node): each.name for each in authority.devices.all() if each.node is not None}
 
 
-def _publication(state: ServerState) -> Publication:
+def spent_on(plan: FederationPlan, rounds: Iterable[Mapping[str, Any]]) -> PrivacySpent:
+    """What the accountant says of a federation's rounds; nothing where it promises nothing."""
+    told = privacy_record(rounds) if plan.noise_multiplier else {}
+    if told.get("epsilon") is None:
+        return PrivacySpent()
+    return PrivacySpent(epsilon=float(told["epsilon"]), delta=float(told["delta"]))
+
+
+def _publication(
+    state: ServerState, metrics: Mapping[str, float], spent: PrivacySpent
+) -> Publication:
     """A state as a release: the head after `state.round - 1`."""
     return Publication(
         specification=state.head.specification,
         arrays=state.head.arrays,
         round=state.round - 1,
-        metrics={},
+        metrics=metrics,
+        privacy=spent,
     )

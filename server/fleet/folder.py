@@ -16,11 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from safetensors import SafetensorError, safe_open
+
 from common.errors import UsageError, WorkError
 from common.files import private_folder, write_atomically
+from common.heads.leak import check_federated
 from common.heads.specification import HeadSpecification
+from common.heads.universal import UniversalHead
 from common.settings import FederationPlan
-from server.fleet.rounds import CHECKPOINT, RoundRules, reports, with_rounds
+from server.fleet.oversampling import check_factor
+from server.fleet.rounds import CHECKPOINT, RoundRules, with_rounds
+from server.run import REFERENCE, load_head, save_head
 
 FORMAT: Final = 1
 SETTINGS: Final = "settings.json"
@@ -37,14 +43,26 @@ class FederationSettings:
         plan: of the federation; its number of rounds is what the operator wants, see `Wanted`.
         rules: when a round counts.
         deadline: seconds that devices have for an answer; later ones are not counted.
+        over_sample: see `server.fleet.oversampling`.
+        accept_leak: whether the operator accepts a head that should not be federated, see
+            `common.heads.leak`.
     """
 
     specification: HeadSpecification
     plan: FederationPlan
     rules: RoundRules
     deadline: float
+    over_sample: float = 0.0
+    accept_leak: bool = False
 
     def __post_init__(self) -> None:
+        check_federated(self.specification, accept_leak=self.accept_leak)
+        check_factor(self.over_sample)
+        if self.over_sample and self.plan.secure_sum:
+            raise UsageError(
+                f"over-sample is {self.over_sample:g} together with secure sums, whose members "
+                "may leave anyway; leave it out"
+            )
         if not 0 < self.deadline < float("inf"):
             raise UsageError(f"deadline is {self.deadline!r}, expected a number of seconds above 0")
 
@@ -90,6 +108,8 @@ class FleetFolder:
             "plan": with_rounds(settings.plan, 1).to_json(),
             "rules": dataclasses.asdict(settings.rules),
             "deadline": settings.deadline,
+            "over_sample": settings.over_sample,
+            "accept_leak": settings.accept_leak,
         }
         write_atomically(self.federation / SETTINGS, json.dumps(told, indent=1).encode())
 
@@ -112,9 +132,33 @@ class FleetFolder:
                 plan=FederationPlan.from_json(told["plan"]),
                 rules=RoundRules(**told["rules"]),
                 deadline=float(told["deadline"]),
+                over_sample=float(told.get("over_sample", 0.0)),
+                accept_leak=told.get("accept_leak", False) is True,
             )
         except (KeyError, TypeError, ValueError, UsageError) as error:
             raise WorkError(f"{self.federation / SETTINGS} can't be used: {error}") from error
+
+    def keep_reference(self, head: UniversalHead) -> None:
+        """Keep a public reference, in place of round 0; before the federation begins.
+
+        Raises:
+            UsageError: it has begun.
+        """
+        if self.begun:
+            raise UsageError(
+                f"{self.federation} holds a federation that has begun; its reference is settled"
+            )
+        private_folder(self.federation)
+        save_head(self.federation / REFERENCE, head)
+
+    def reference(self) -> UniversalHead | None:
+        """The public reference, None where devices are asked for theirs.
+
+        Raises:
+            WorkError: the file is damaged.
+        """
+        path = self.federation / REFERENCE
+        return load_head(path) if path.exists() else None
 
     def wanted(self) -> Wanted:
         """What the operator wants; no rounds before anything was said."""
@@ -128,11 +172,20 @@ class FleetFolder:
         write_atomically(self.federation / WANTED, content)
 
     def rounds_done(self) -> int:
-        """Head rounds whose checkpoint is on disk."""
-        if not (self.federation / CHECKPOINT).exists():
+        """Head rounds whose checkpoint is on disk; a report alone, written before it, is none.
+
+        Raises:
+            WorkError: the checkpoint is damaged.
+        """
+        path = self.federation / CHECKPOINT
+        if not path.exists():
             return 0
-        done = [int(report["round"]) for report in reports(self.federation)]
-        return max(done, default=0)
+        try:
+            with safe_open(path, framework="numpy") as file:
+                about = json.loads((file.metadata() or {})["about"])
+            return max(0, int(about["round"]) - 1)
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise WorkError(f"{path} is not a readable checkpoint: {error}") from error
 
     def note_run(self, note: Mapping[str, Any]) -> None:
         """Keep what is known of Flower's newest run."""

@@ -90,6 +90,9 @@ def _federation(now: FleetStatus) -> Iterator[Metric]:
     yield _gauge("rounds_wanted", "Head rounds that the operator wants in all.", now.wanted)
     yield _gauge("rounds_paused", "Whether the operator paused the rounds.", int(now.paused))
     yield _gauge("superlink_up", "Whether the SuperLink answers.", int(now.running))
+    told = "Whether a program answers its health check."
+    answering = {name: float(answers) for name, answers in now.programs.items()}
+    yield _gauges("program_healthy", told, "program", answering)
 
 
 def _rounds(rounds: tuple[Mapping[str, Any], ...]) -> Iterator[Metric]:
@@ -132,6 +135,12 @@ def _releases(now: FleetStatus) -> Iterator[Metric]:
     last = now.releases[-1]
     created = datetime.fromisoformat(last["created"]).timestamp()
     yield _gauge("release_created_timestamp_seconds", "When the newest release was made.", created)
+    if now.accuracy:
+        newest = {name: value for name, value in now.accuracy[-1].items() if name != "round"}
+        told = "The newest tested release on the operator's test clips, 0 to 1."
+        yield _gauges("release_accuracy", told, "figure", newest)
+        told = "The head round of the newest tested release."
+        yield _gauge("release_tested_round", told, now.accuracy[-1]["round"])
     if last["epsilon"] is not None:
         told = "Differential privacy spent on the newest release, at its delta."
         yield _gauge("release_privacy_epsilon", told, float(last["epsilon"]))

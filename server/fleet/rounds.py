@@ -18,12 +18,13 @@ from typing import Any, Final
 from common.errors import UsageError, WorkError
 from common.files import private_folder, write_atomically
 from common.heads.specification import HEAD_STAGE, REFERENCE_STAGE, HeadSpecification
-from common.heads.universal import initial_head
+from common.heads.universal import UniversalHead, initial_head
 from common.messages import Request
 from common.settings import FederationPlan
 from server.aggregation import ServerState, initial_state, step
 from server.checkpoint import load_checkpoint, save_checkpoint
-from server.federation import Fleet, Replies
+from server.federation import Fleet, Replies, with_reference
+from server.noising import combined
 from server.strategies import strategy_of
 
 CHECKPOINT: Final = "checkpoint.safetensors"
@@ -57,7 +58,11 @@ class RoundRules:
 
 @dataclass(frozen=True, kw_only=True)
 class RoundReport:
-    """One round as the operator sees it; nothing in it tells one device's figures."""
+    """One round as the operator sees it; nothing in it tells one device's figures.
+
+    `accepted` updates count; in a secure sum they are known by their number alone. `noise` is the
+    multiplier that the accountant counts, 0 for none.
+    """
 
     federation: str
     round: int
@@ -71,6 +76,8 @@ class RoundReport:
     late: int
     bytes: int
     seconds: dict[str, float]
+    secure_sum: bool = False
+    noise: float = 0.0
 
 
 @dataclass
@@ -85,6 +92,7 @@ class Rounds:
         rules: when a round counts.
         paused: asked before every round; while it says yes nobody is asked.
         publish: told of every state that is safe on disk, at least once, also after a restart.
+        reference: a public one, in place of round 0.
     """
 
     fleet: Fleet
@@ -94,6 +102,7 @@ class Rounds:
     rules: RoundRules = RoundRules()
     paused: Callable[[], bool] = lambda: False
     publish: Callable[[ServerState], None] = lambda state: None
+    reference: UniversalHead | None = None
 
     def run(self) -> ServerState:
         """Go on from the checkpoint, or begin.
@@ -105,6 +114,8 @@ class Rounds:
         state = load_checkpoint(self.folder / CHECKPOINT, self.plan)
         if state is None:
             state = initial_state(initial_head(self.specification, self.plan.seed))
+            if self.reference is not None:
+                state = with_reference(state, self.reference)
         elif state.head.specification != self.specification:
             raise WorkError(f"{CHECKPOINT} is of another head than the settings name")
         else:
@@ -126,13 +137,14 @@ class Rounds:
         started = time.monotonic()
         replies, tries = self._ask(request)
         asked = time.monotonic()
-        after = step(state, replies.updates, stage=stage, strategy=strategy_of(self.plan))
+        collected, noise = combined(request, replies)
+        after = step(state, collected, stage=stage, strategy=strategy_of(self.plan))
         seconds = {
             "asking": round(asked - started, 3),
             "averaging": round(time.monotonic() - asked, 3),
         }
         try:
-            self._keep(request, replies, tries, seconds)
+            self._keep(request, replies, tries, seconds, noise)
             save_checkpoint(self.folder / CHECKPOINT, after, self.plan)
         except OSError as error:
             raise WorkError(
@@ -145,13 +157,13 @@ class Rounds:
         """Ask until enough updates are accepted."""
         for tries in range(1, self.rules.tries + 1):
             replies = self.fleet.ask(request)
-            if len(replies.updates) >= self.rules.quorum:
+            if replies.devices >= self.rules.quorum:
                 return replies, tries
             if tries < self.rules.tries:
                 time.sleep(self.rules.patience)
         reasons = (*replies.faults, "devices had nothing to send")
         raise WorkError(
-            f"round {request.round} of {self.plan.name} got {len(replies.updates)} update(s) "
+            f"round {request.round} of {self.plan.name} got {replies.devices} update(s) "
             f"that count, {self.rules.quorum} are needed: {reasons[0]}"
         )
 
@@ -161,6 +173,7 @@ class Rounds:
         replies: Replies,
         tries: int,
         seconds: dict[str, float],
+        noise: float,
     ) -> None:
         """Before the checkpoint: a round that is done again writes its report again."""
         report = RoundReport(
@@ -169,13 +182,15 @@ class Rounds:
             stage=request.stage,
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
             tries=tries,
-            accepted=len(replies.updates),
+            accepted=replies.devices,
             empty=replies.empty,
             refused=replies.refused,
-            failures=replies.failures,
+            failures=(*replies.failures, *replies.hurdles),
             late=replies.late,
             bytes=replies.bytes,
             seconds=seconds,
+            secure_sum=self.plan.secure_sum,
+            noise=noise,
         )
         path = self.folder / HISTORY / f"{request.round:06d}.json"
         write_atomically(path, json.dumps(asdict(report)).encode())

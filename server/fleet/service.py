@@ -12,11 +12,13 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Final
 
+import server
 from common.errors import WorkError
 from common.files import private_folder, write_atomically
 from common.processes import (
@@ -36,6 +38,7 @@ from server.fleet.events import bound_logs
 from server.fleet.health import Check, grpc_check, reachable, tls_check
 from server.fleet.proxy import ProxySettings, write_configuration
 
+EXECUTOR: Final = "server.fleet.executor"
 START_SECONDS: Final = 60.0
 STATE_FILE: Final = "service.json"
 POLLING: Final = {"FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.1"}
@@ -109,11 +112,7 @@ class Service:
 
     def checks(self) -> dict[str, Check]:
         """Questions by program's name, whether it answers."""
-        address, port = reachable(self.settings.address), self.settings.port
-        asked: dict[str, Check] = {
-            name: partial(grpc_check, port) for name, port in self.health.items()
-        }
-        return {**asked, "proxy": partial(tls_check, address, port)}
+        return checks_of(self.settings.address, self.settings.port, self.health)
 
     def restart(self, name: str) -> None:
         """End one program for sure, and start it again.
@@ -163,13 +162,20 @@ class Service:
             **os.environ,
             **QUIET,
             **POLLING,
+            "PYTHONPATH": str(Path(server.__file__).resolve().parents[1]),
             "FLWR_HOME": str(private_folder(self.settings.folder / "flower")),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         }
 
     def _write_state(self) -> None:
         pids = {name: process.pid for name, process in self._programs.items()}
-        told = {"superlink": self.superlink, "port": self.settings.port, "pids": pids}
+        told = {
+            "superlink": self.superlink,
+            "port": self.settings.port,
+            "address": self.settings.address,
+            "health": self.health,
+            "pids": pids,
+        }
         write_atomically(self.settings.folder / STATE_FILE, json.dumps(told).encode())
 
     def _commands(self) -> list[tuple[str, list[str], int]]:
@@ -186,7 +192,8 @@ class Service:
             *("--disable-runtime-dependency-installation", *secret),
         ]
         executor = [
-            *(program("flower-superexec"), "--runtime-api-address", f"localhost:{self.superlink}"),
+            *(sys.executable, "-P", "-m", EXECUTOR),
+            *("--runtime-api-address", f"localhost:{self.superlink}"),
             *("--root-certificates", str(settings.authority), *secret),
             *("--health-server-address", f"127.0.0.1:{self.health['superexec']}"),
         ]
@@ -212,6 +219,17 @@ class Service:
 
     def _log(self, name: str) -> Path:
         return self.settings.folder / f"{name}.log"
+
+
+def checks_of(address: str, port: int, health: Mapping[str, int]) -> dict[str, Check]:
+    """Questions by program's name, whether it answers.
+
+    Args:
+        address, port: of the proxy.
+        health: loopback ports of the programs with a health service.
+    """
+    asked: dict[str, Check] = {name: partial(grpc_check, port) for name, port in health.items()}
+    return {**asked, "proxy": partial(tls_check, reachable(address), port)}
 
 
 def end_leftovers(folder: Path) -> None:

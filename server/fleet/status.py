@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,12 @@ from common.errors import WorkError
 from common.releases.manifest import Manifest
 from server.authority.authority import Authority
 from server.defence import Quarantine
+from server.fleet.check import About, about_table, accuracy_by_round
 from server.fleet.control import Control
 from server.fleet.folder import FleetFolder
 from server.fleet.judge import QUARANTINE
 from server.fleet.rounds import reports
-from server.fleet.service import running
+from server.fleet.service import checks_of, running
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,9 @@ class FleetStatus:
         rounds: reports of the rounds, first to last.
         quarantined: names of the devices in quarantine.
         releases: sequence, round, creation, metrics and privacy spent of each, first to last.
+        check: the operator's test clips, None where none are named.
+        programs: whether each of the server's programs answers its health check; none where no
+            server runs or was killed.
     """
 
     fleet: str
@@ -57,10 +61,17 @@ class FleetStatus:
     rounds: tuple[dict[str, Any], ...]
     quarantined: tuple[str, ...] = ()
     releases: tuple[dict[str, Any], ...] = ()
+    check: About | None = None
+    programs: dict[str, bool] = field(default_factory=dict)
+
+    @property
+    def accuracy(self) -> tuple[dict[str, float], ...]:
+        """By round, of the releases that were tested; see `server.fleet.check`."""
+        return accuracy_by_round(self.releases)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON document."""
-        return asdict(self)
+        return {**asdict(self), "accuracy": list(self.accuracy)}
 
 
 def fleet_status(root: Path) -> FleetStatus:
@@ -91,6 +102,8 @@ def fleet_status(root: Path) -> FleetStatus:
         rounds=tuple(reports(folder.federation)),
         quarantined=tuple(sorted(Quarantine(folder.federation / QUARANTINE).cases())),
         releases=releases,
+        check=about_table(folder.federation),
+        programs=_programs(folder),
     )
 
 
@@ -103,6 +116,15 @@ def _release(manifest: Manifest) -> dict[str, Any]:
         "epsilon": manifest.privacy.epsilon,
         "delta": manifest.privacy.delta,
     }
+
+
+def _programs(folder: FleetFolder) -> dict[str, bool]:
+    try:
+        told: dict[str, Any] = running(folder.service)
+    except WorkError:
+        return {}
+    checks = checks_of(str(told["address"]), int(told["port"]), told["health"])
+    return {name: check() for name, check in checks.items()}
 
 
 def _online(folder: FleetFolder, root: Path) -> dict[str, str] | None:

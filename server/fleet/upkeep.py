@@ -42,6 +42,7 @@ class Upkeep:
         self._health = health or Health(service.checks())
         self._served = self._digest()
         self._reports = self._report_times()
+        self._releases = self._released()
         self._trouble = ""
 
     def look(self) -> None:
@@ -82,13 +83,17 @@ class Upkeep:
         self._tell(Event("proxy-reloaded", told))
 
     def _follow_rounds(self) -> None:
-        """Tell of reports that are new or were written again, and draw the dashboard anew."""
-        now = self._report_times()
+        """Tell of reports that are new or were written again, and draw the dashboard anew.
+
+        A release comes a little after its round's report, and brings the round's accuracy.
+        """
+        now, released = self._report_times(), self._released()
         new = sorted(path for path, time in now.items() if self._reports.get(path) != time)
-        self._reports = now
+        drawn_before = not new and released == self._releases
+        self._reports, self._releases = now, released
         for path in new:
             self._tell(round_event(json.loads(path.read_text(encoding="utf-8"))))
-        if new:
+        if not drawn_before:
             write_dashboard(self._root)
 
     def _guarded(self, work: Callable[[], None]) -> None:
@@ -109,6 +114,9 @@ class Upkeep:
             content = path.read_bytes() if path.exists() else b""
             digest.update(hashlib.sha256(content).digest())
         return digest.hexdigest()
+
+    def _released(self) -> int:
+        return sum(1 for _ in (self._root / "releases").glob("[0-9]*.release"))
 
     def _report_times(self) -> dict[Path, int]:
         folder = FleetFolder(self._root).federation / HISTORY

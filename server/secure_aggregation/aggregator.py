@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
-from common.secure_aggregation import masks, shamir
+from common.secure_aggregation import masks, shamir, steps
 from common.secure_aggregation.encoding import Ring, Vector, decode_sum
 from common.secure_aggregation.messages import Advertisement, Confirmation, Revealed, SealedShares
 from common.secure_aggregation.session import SecureSumRefused, Session
@@ -97,6 +98,38 @@ class Aggregator:
             secret = self._secret(member, [(r.member, r.pair_secrets.get(member)) for r in arrived])
             total -= self._pair_masks(member, secret)
         return decode_sum(self.session, total)
+
+    def saved(self) -> dict[str, Any]:
+        """All that is needed to unmask the sum, once it is known who is there; nothing else."""
+        if self._total is None:
+            raise SecureSumRefused("there is nothing to unmask yet")
+        return {
+            "session": self.session.digest.hex(),
+            "keys": steps.write_all_keys(self._keys.values()).hex(),
+            "sharing": sorted(self._sharing),
+            "there": list(self._there),
+            "left": {str(member): step for member, step in self.left.items()},
+            "total": steps.write_masked(self._total).hex(),
+        }
+
+    @classmethod
+    def restored(cls, session: Session, saved: Mapping[str, Any]) -> Aggregator:
+        """Inverse of `saved`, for a server that was restarted before it had the sum.
+
+        Raises:
+            SecureSumRefused: it is of another session.
+        """
+        if saved["session"] != session.digest.hex():
+            raise SecureSumRefused("what was kept is of another secure sum")
+        keys = steps.read_all_keys(bytes.fromhex(saved["keys"]))
+        return cls(
+            session,
+            {int(member): step for member, step in saved["left"].items()},
+            {each.member: each for each in keys},
+            frozenset(saved["sharing"]),
+            tuple(saved["there"]),
+            steps.read_masked(bytes.fromhex(saved["total"]), session.length),
+        )
 
     def _secret(self, member: int, told: Iterable[tuple[int, bytes | None]]) -> bytes:
         shares = {holder: share for holder, share in told if share is not None}

@@ -16,6 +16,7 @@ from simulations.actors.action_units import ACTION_UNITS, AU_INDEX, Activations,
 from simulations.actors.brows import paint_brows
 from simulations.actors.drawing import Canvas, Image
 from simulations.actors.eyes import paint_eyes, paint_lid_skin
+from simulations.actors.glasses import paint_glasses
 from simulations.actors.head import ORIGIN, UNITS_PER_FRAME, Head, prepare
 from simulations.actors.identity import Identity
 from simulations.actors.jaw import lift_map
@@ -117,6 +118,7 @@ def _painted(head: Head, vector: Activations, pose: Pose, light: Light) -> Image
     exposure = light.room + 0.75 * light.lamp
     paint_eyes(canvas, identity, anatomy, units, (pose.gaze_x, pose.gaze_y), exposure)
     paint_inside(canvas, identity, anatomy, edges, units["AU26"], exposure)
+    paint_glasses(canvas, identity, anatomy, exposure)
     return image
 
 

@@ -9,16 +9,17 @@ import cv2
 import numpy as np
 
 from common.randomness import generator
-from simulations.actors.anatomy import head_outline
+from simulations.actors.anatomy import CROWN, head_outline
 from simulations.actors.curves import Points, closed_curve, open_curve
-from simulations.actors.drawing import Image, Raster
+from simulations.actors.drawing import Image, Raster, ellipse
 from simulations.actors.identity import Identity
 
 
 @dataclass(frozen=True)
 class _Cut:
     """`volume` multiplies the identity's; `fall` is where it ends beside the face; `sideburn`
-    is where it ends in front of the ear; `part` slants the hairline; `fringe` lowers it."""
+    is where it ends in front of the ear; `part` slants the hairline; `fringe` lowers it; `bun` is
+    the radius of a knot above the crown."""
 
     volume: float
     fall: float
@@ -26,6 +27,7 @@ class _Cut:
     part: float = 0.0
     fringe: float = 0.0
     curl: float = 0.0
+    bun: float = 0.0
 
 
 _CUTS: Final = {
@@ -36,6 +38,10 @@ _CUTS: Final = {
     "long": _Cut(1.1, 1.55, 0.7, part=0.1),
     "tied": _Cut(0.5, 0.0, -0.02),
     "curly": _Cut(1.9, 0.35, 0.1, curl=1.0),
+    "buzz": _Cut(0.2, 0.0, -0.06),
+    "afro": _Cut(3.2, 0.1, 0.12, curl=1.3),
+    "bun": _Cut(0.5, 0.0, 0.0, bun=0.2),
+    "pageboy": _Cut(1.3, 0.55, 0.45, fringe=0.2),
 }
 
 
@@ -65,7 +71,7 @@ def _opening(identity: Identity, cut: _Cut) -> Points:
 def volume(identity: Identity) -> float:
     """How far hair stands off the skull, in face units."""
     cut = _CUTS.get(identity.hair_style)
-    return identity.hair_volume * cut.volume if cut else 0.0
+    return identity.hair_volume * cut.volume + 1.4 * cut.bun if cut else 0.0
 
 
 def _ragged(points: Points, curl: float, random: np.random.Generator) -> Points:
@@ -85,6 +91,9 @@ def front_mask(identity: Identity, raster: Raster) -> Image:
     outer = head_outline(identity, identity.hair_volume * cut.volume)
     covered = raster.mask(_ragged(outer, cut.curl, random), 0.008)
     face = raster.mask(_ragged(_opening(identity, cut), 0.6 * cut.curl, random), 0.012)
+    if cut.bun:
+        knot = ellipse((0.0, CROWN - 0.4 * cut.bun), (1.15 * cut.bun, cut.bun))
+        covered = np.maximum(covered, raster.mask(knot, 0.008))
     return np.asarray(covered * (1.0 - face), np.float32)
 
 
@@ -113,7 +122,8 @@ def strands(identity: Identity, raster: Raster) -> Image:
     """Colour of hair at every pixel, `(height, width, 3)`."""
     random = generator(identity.texture, "strands")
     x, y = raster.grid()
-    curly = identity.hair_style == "curly"
+    cut = _CUTS.get(identity.hair_style)
+    curly = cut is not None and cut.curl > 0
     streak = _curls(raster, random) if curly else _streaks(raster, random)
     gloss = np.exp(-0.5 * ((y + 0.72 + 0.25 * x**2) / 0.1) ** 2) * (y < 0)
     tone = 1.0 + 0.16 * streak + (0.35 + 0.1 * streak) * gloss * (0.3 if curly else 1.0)

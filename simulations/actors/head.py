@@ -197,8 +197,11 @@ def _paint_beard(
     x, y = raster.grid()
     start = a.mouth_y + 0.13 - 0.9 * np.clip(np.abs(x) - 0.28, 0.0, 0.4) ** 0.8
     jaw = 1.0 / (1.0 + np.exp(-(y - start) / 0.05))
+    if identity.beard_style == "goatee":
+        jaw = jaw / (1.0 + np.exp((np.abs(x) - 0.24) / 0.03))
     moustache = raster.mask(ellipse((0.0, a.mouth_y - 0.075), (0.26, 0.06)), 0.03)
-    cover = np.maximum(jaw, 0.8 * moustache)
+    only = identity.beard_style == "moustache"
+    cover = moustache if only else np.maximum(jaw, 0.8 * moustache)
     grain = 0.8 + 0.2 * random.standard_normal(raster.shape).astype(np.float32)
     share = np.clip(identity.beard * cover * grain, 0.0, 0.9).astype(np.float32)
     image += (np.asarray(identity.hair, np.float32) - image) * share[..., None]

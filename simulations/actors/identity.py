@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -12,6 +12,11 @@ from simulations.actors.drawing import Colour
 
 HAIR_STYLES: Final = ("bald", "short", "swept", "fringe", "bob", "long", "tied", "curly")
 """From nothing to much; `swept` is parted at one side, `tied` is drawn back."""
+MORE_HAIR_STYLES: Final = ("buzz", "afro", "bun", "pageboy")
+"""Styles that only `dressed` gives, so that the actors of a seed stay who they were."""
+BEARD_STYLES: Final = ("stubble", "full", "goatee", "moustache")
+GLASSES: Final = ("none", "round", "square", "half")
+"""`half` has a frame above the lenses only."""
 
 _SKIN: Final = ((244, 214, 194), (232, 190, 162), (214, 166, 132), (178, 126, 92), (138, 92, 66))
 _HAIR: Final = ((34, 27, 25), (62, 42, 30), (104, 70, 44), (168, 128, 78), (120, 58, 34))
@@ -25,7 +30,8 @@ class Identity:
     """One face. Factors are around 1, lengths are in face units (skull to chin is 2).
 
     `asymmetry` is what the actor's left side does more than the right side (-0.2..0.2);
-    `age` 0..1 is how readily the skin folds; `beard` 0..1 is its density.
+    `age` 0..1 is how readily the skin folds; `beard` 0..1 is its density, `beard_style` one of
+    `BEARD_STYLES`; `glasses` is one of `GLASSES`, `frame` their colour.
     """
 
     skin: Colour
@@ -59,6 +65,9 @@ class Identity:
     age: float
     asymmetry: float
     texture: int
+    beard_style: str = "stubble"
+    glasses: str = "none"
+    frame: Colour = (40, 36, 34)
 
 
 def _between(random: np.random.Generator, palette: tuple[Colour, ...]) -> Colour:
@@ -133,4 +142,29 @@ def draw_identity(seed: int, actor: int) -> Identity:
         age=age,
         asymmetry=factor(0.08, 0.0),
         texture=int(random.integers(2**31)),
+    )
+
+
+_FRAMES: Final = ((40, 36, 34), (86, 52, 34), (120, 122, 128), (36, 52, 84), (96, 30, 40))
+_BEARD_DENSITY: Final = {"stubble": 0.35, "full": 0.85, "goatee": 0.8, "moustache": 0.85}
+
+
+def dressed(seed: int, actor: int) -> Identity:
+    """`draw_identity`'s face, which may get glasses, a fuller beard and other hair.
+
+    A function of (seed, actor) only; half wear glasses, a third have hair of `MORE_HAIR_STYLES`.
+    """
+    random, identity = generator(seed, "dressed", client=actor), draw_identity(seed, actor)
+    style = str(random.choice(BEARD_STYLES, p=(0.25, 0.3, 0.25, 0.2)))
+    bearded, glasses = random.uniform() < 0.5, str(random.choice(GLASSES, p=(0.5, 0.2, 0.2, 0.1)))
+    other_hair, hair = random.uniform() < 1 / 3, str(random.choice(MORE_HAIR_STYLES))
+    frame = _FRAMES[int(random.integers(len(_FRAMES)))]
+    feminine = actor % 2 == 0
+    return replace(
+        identity,
+        hair_style=hair if other_hair else identity.hair_style,
+        beard_style=style,
+        beard=_BEARD_DENSITY[style] if bearded and not feminine else 0.0,
+        glasses=glasses,
+        frame=frame,
     )

@@ -43,4 +43,15 @@ pooled; both are tested by take on users whom neither has seen. Replies that are
 devices that go offline and for those that answer too late. Regularisation is the same everywhere.
 
 **Example:** `mien experiment federation --features b0.parquet --out results`""",
+    "avatar-mismatch": """Does the avatar show what the person shows? Detectors on synthetic pairs.
+
+24 drawn actors and their avatars, half of the pairs wrong by a random other expression, of a frozen
+difficulty; training, validation and test pairs are of different actors. `labels`: two universal
+models disagree; `siamese` and `concat` after Mikhailov 2023; `personal`: the user's own head, made
+of a few confirmed pictures, against a head made of the user's own avatar. All of it is synthetic.
+
+With feature tables, beside it: same or different expression on pairs of real clips, one of the user
+and one of another actor, with the user's personal and with the universal head.
+
+**Example:** `mien experiment avatar-mismatch --features openface.csv --out results`""",
 }

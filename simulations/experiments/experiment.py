@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from simulations.experiments.inputs import Input
+from simulations.experiments.inputs import Input, Offer
 from simulations.experiments.measure import METHOD_OF, Progress
 from simulations.experiments.report.parts import Section
+from simulations.watching import Watcher
 
 Record = dict[str, Any]
 
@@ -32,6 +33,7 @@ class Config:
         every: with `--data`, every k-th frame is looked at.
         actors: synthetic ones that `--mini` draws.
         quick: a shorter list of whatever else the experiment varies.
+        amounts: numbers by name of whatever the experiment draws itself; empty for its own.
     """
 
     protocols: tuple[str, ...]
@@ -48,6 +50,7 @@ class Config:
     every: int = 4
     actors: int = 8
     quick: bool = False
+    amounts: tuple[tuple[str, int], ...] = ()
 
 
 HEADS = ("logistic", "single-attention", "self-attention")
@@ -67,6 +70,9 @@ class Experiment:
         run: measures a cell's task.
         summarise: the experiment's figures from its cells.
         section: its part of the report, from what was summed up.
+        own_inputs: inputs that it draws itself, beside named data: from settings, processes and a
+            watcher. Where there are, no data need be named.
+        headline: keys of its figures that stand at the top of its results, too.
     """
 
     name: str
@@ -77,3 +83,5 @@ class Experiment:
     run: Callable[[Any, Input, Progress], Record]
     summarise: Callable[[Sequence[Record]], Record]
     section: Callable[[Mapping[str, Any]], Section]
+    own_inputs: Callable[[Config, int, Watcher], Sequence[Offer]] | None = None
+    headline: tuple[str, ...] = ()

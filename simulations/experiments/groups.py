@@ -47,6 +47,9 @@ class Group(NamedTuple):
             "seeds": len(self.runs),
             "users": len({record["user"] for record in first}),
             "test_clips": sum(len(record["labels"]) for record in first),
+            "accepted_leak": any(
+                cell["results"]["federation"]["accepted_leak"] for cell in self.cells
+            ),
         }
 
 

@@ -23,6 +23,7 @@ from client.personalisation.solver import Labels
 from common.clips import ClipSet
 from common.heads.batch import ClipBatch
 from common.heads.kinds import pools_first
+from common.heads.leak import check_federated
 from common.heads.specification import WIDEST_SCATTER, HeadSpecification
 from common.heads.training import (
     ATTENTION_EPOCHS,
@@ -176,6 +177,8 @@ def measure(task: HeadTask, source: Input, progress: Progress) -> Record:
         "most_own_clips": most,
         "chosen_on_training_users": task.chosen,
         "chosen": {name: asdict(choices[name]) for name in ready.protocol.held_out},
+        # Accuracy is measured here, on data that is in one place: nothing is transmitted.
+        "federation": check_federated(ready.specification, accept_leak=True).to_json(),
         "records": records,
     }
 

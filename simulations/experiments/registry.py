@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from simulations.experiments import federation, figure5, figures3_4, folds, table3
+from simulations.experiments import (
+    avatar_mismatch,
+    federation,
+    figure5,
+    figures3_4,
+    folds,
+    table3,
+)
 from simulations.experiments.experiment import Experiment
 
 EXPERIMENTS: Mapping[str, Experiment] = {
     module.EXPERIMENT.name: module.EXPERIMENT
-    for module in (table3, figure5, figures3_4, folds, federation)
+    for module in (table3, figure5, figures3_4, folds, federation, avatar_mismatch)
 }

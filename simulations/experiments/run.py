@@ -63,14 +63,14 @@ def run_experiment(experiment: Experiment, options: Options, watch: Watcher) -> 
         UsageError: no data or several, data that can't be used, or a folder that can't be written.
         WorkError: no clip could be used, or a federation failed.
     """
-    _check(options)
+    _check(options, draws=experiment.own_inputs is not None)
     check_writable(options.out)
     started = time.monotonic()
     config = experiment.mini if options.mini else experiment.full
     seeds = range(options.seeds or config.seeds)
     stamp = Stamp.now(experiment.name, options.command(experiment.name))
     store = CellStore(options.out / experiment.name, stamp, options.again)
-    offers, missing = _offers(config, options, watch)
+    offers, missing = _all_offers(experiment, config, options, watch)
     cells: list[Record] = []
     for offer in offers:
         source = offer.load()
@@ -78,6 +78,7 @@ def run_experiment(experiment: Experiment, options: Options, watch: Watcher) -> 
             raise UsageError(f"{source.name}: two tables hold features of this; give one of them")
         cells += _cells(experiment, config, seeds, source, store, watch)
     missing += _others(experiment, options, {cell["data"]["name"] for cell in cells}, missing)
+    figures = experiment.summarise(cells)
     results = {
         **_how(experiment, stamp),
         "mini": options.mini,
@@ -86,7 +87,8 @@ def run_experiment(experiment: Experiment, options: Options, watch: Watcher) -> 
         **_of_what(cells),
         "missing": [asdict(each) for each in missing],
         "seconds_now": round(time.monotonic() - started, 1),
-        "figures": experiment.summarise(cells),
+        **{key: figures[key] for key in experiment.headline if key in figures},
+        "figures": figures,
     }
     save_json(options.out / f"{experiment.name}.json", results)
     return results
@@ -114,10 +116,10 @@ def _of_what(cells: Sequence[Record]) -> Record:
     }
 
 
-def _check(options: Options) -> None:
+def _check(options: Options, *, draws: bool = False) -> None:
     if options.data and options.features:
         raise UsageError("both --data and --features are given; give one of them")
-    if not (options.data or options.features or options.mini):
+    if not (options.data or options.features or options.mini or draws):
         raise UsageError(
             "no data is named; give --data FOLDER (RAVDESS videos) or --features TABLE, or --mini "
             "for a few synthetic actors"
@@ -126,6 +128,19 @@ def _check(options: Options) -> None:
         raise UsageError(f"seeds is {options.seeds}, expected 1 to {MOST_SEEDS}")
     if options.workers < 1:
         raise UsageError(f"workers is {options.workers}, expected 0 (one per core) or more")
+
+
+def _all_offers(
+    experiment: Experiment, config: Config, options: Options, watch: Watcher
+) -> tuple[Sequence[Offer], list[Missing]]:
+    """What an experiment draws itself, then what is named."""
+    if experiment.own_inputs is None:
+        return _offers(config, options, watch)
+    own = experiment.own_inputs(config, options.workers, watch)
+    if not (options.data or options.features):
+        return own, []
+    named, missing = _offers(config, options, watch)
+    return [*own, *named], missing
 
 
 def _offers(

@@ -25,7 +25,7 @@ from common.errors import WorkError
 from common.processes import end_session, free_port, last_words, program, start
 from common.releases.errors import RollBack
 from server.authority.authority import Authority
-from server.fleet.begin import default_settings
+from server.fleet.begin import Protection, default_settings
 from server.fleet.folder import FleetFolder, Wanted
 from server.fleet.rounds import RoundRules, reports
 from simulations.fleet_demo.devices import TAKES, DemoDevice, demo_environment
@@ -128,6 +128,7 @@ class _Demo:
             strategy="fedavg",
             quorum=DEVICES,
             deadline=90.0,
+            protection=Protection(smallest_sum=DEVICES),
         )
         rules = RoundRules(quorum=DEVICES, tries=20, patience=1.0)
         self._folder.begin(replace(settings, rules=rules))
@@ -231,8 +232,11 @@ class _Demo:
                 )
             )
             _hold(same, f"{device.name} has another head than release {ROUNDS}")
-            sent = ((entry["stage"], entry["round"]) for entry in vault.ledger.entries())
+            left = [entry for entry in vault.ledger.entries() if "arrays" in entry]
+            sent = ((entry["stage"], entry["round"]) for entry in left)
             stages = list(dict.fromkeys(sent))  # a round that is asked again is sent again
+            bare = [entry["round"] for entry in left if not entry["secure_sum"]]
+            _hold(not bare, f"{device.name} sent updates without a mask in rounds {bare}")
             wanted = [("reference", 0), *(("head", n) for n in range(1, ROUNDS + 1))]
             _hold(stages == wanted, f"the ledger of {device.name} tells of {stages}")
             _hold(not refusals(vault), f"{device.name} refused: {refusals(vault)}")

@@ -6,12 +6,14 @@ import hashlib
 import os
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from client.daemon.settings import load_settings
+from client.device.budget import exposure_limits, set_exposure_limits
 from client.device.due import keep_feature_spec, usable_personal
 from client.device.place import write_device
 from client.joining import join, read_bundle, signing_request
@@ -31,6 +33,8 @@ TAKES: Final = 3
 FRAMES: Final = 4
 CENTRE_SPREAD, STYLE_SPREAD, NOISE = 1.0, 0.8, 0.4
 GIVEN: Final = "2026-01-01T00:00:00+00:00"
+EXPOSURE_SHARE: Final = 1.0
+"""Of the budget: three actors' few drawn clips would be a quarter told after two rounds."""
 
 
 def drawn_features(dimension: int, actor: int, label: int, take: int, seed: int) -> Floats:
@@ -78,6 +82,7 @@ class DemoDevice:
         consent = Consent(version=CONSENT_VERSION, given=GIVEN, federate=True)
         with self.vault() as vault, vault.transaction():
             keep_feature_spec(vault, spec)
+            set_exposure_limits(vault, replace(exposure_limits(vault), share=EXPOSURE_SHARE))
             for actor in actors:
                 user = User(
                     id=new_id(),

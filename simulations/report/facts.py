@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from common.errors import UsageError
 from common.expressions import EXPRESSIONS
+from simulations.projecting import in_words
 from simulations.results import CURVES, SCHEMA, SINGLE
 
 Results = Mapping[str, Any]
@@ -96,6 +97,29 @@ def visible(text: object) -> str:
     return "".join(
         "\ufffd" if unicodedata.category(letter) in _REPLACED else letter for letter in str(text)
     )
+
+
+def federation_words(results: Results) -> tuple[str, ...]:
+    """What the head's updates tell, what stands before it, and which limits devices had.
+
+    Results of before these were recorded have none.
+    """
+    told = results.get("federation")
+    if not told:
+        return ()
+    mixtures, share = told["combinations_per_round"], told["exposure_limits"]["share"]
+    sentences = [f"An update that leaves as it is tells {mixtures} exact mixtures of its clips."]
+    if told["accepted_leak"]:
+        sentences.insert(
+            0,
+            "LEAK ACCEPTED: this head should not be federated, since its "
+            f"{' and '.join(told['mixing_arrays'])} tell mixtures of raw features in one round.",
+        )
+    if told["projection"]:
+        sentences.append(in_words(told["projection"]))
+    if share is not None:
+        sentences.append(f"Devices declined rounds from {share:g} mixtures per clip on.")
+    return tuple(visible(sentence) for sentence in sentences)
 
 
 def accuracy_rows(results: Results) -> tuple[Row, ...]:

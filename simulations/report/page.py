@@ -113,6 +113,7 @@ def _context(results: Mapping[str, Any]) -> dict[str, Any]:
         "expressions": EXPRESSIONS,
         "protocol": PROTOCOLS.get(results["protocol"], ""),
         "federations": federations,
+        "federation_words": facts.federation_words(results),
         "parcels": parcels(results["transmitted"]),
         "sent": sum(entry["bytes"] for entry in results["transmitted"]),
         "confusions": (universal, personal),

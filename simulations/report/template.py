@@ -284,6 +284,9 @@ TEMPLATE: Final = r"""{% set own = results.accuracy.own_clips[-1] %}
 <tr><th scope="row">source</th><td class="wrap">{{ results.source | visible }}{% if results.synthetic %} ({{ mark() }}data){% endif %}</td></tr>
 <tr><th scope="row">features</th><td class="wrap"><code>{{ results.features | visible }}</code></td></tr>
 <tr><th scope="row">head</th><td>{{ results.head | visible }}</td></tr>
+{% if federation_words %}
+<tr><th scope="row">what updates tell</th><td class="wrap">{{ federation_words | join(" ") }}</td></tr>
+{% endif %}
 <tr><th scope="row">protocol</th><td>{{ results.protocol | visible }}</td></tr>
 <tr><th scope="row">devices and users</th><td>{{ results.clients }} and {{ users | length }}</td></tr>
 <tr><th scope="row">rounds per federation</th><td>{{ results.rounds }}</td></tr>

@@ -2,11 +2,36 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer
+import typer.testing
 
+from client.vault.upkeep import Upkeep
+from client.vault.vault import create_vault
 from tests.cli.command import Command
+from tests.client.vault.support import CHEAP
+
+build = functools.cache(typer.main.get_command)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def commands_are_built_once() -> Iterator[None]:
+    """Typer builds all of them at each call, which takes longer than most of what is tested."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.main, "get_command", build)
+        patch.setattr(typer.testing, "_get_command", build)
+        yield
+
+
+@pytest.fixture
+def cheap_passphrases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is locked here with a passphrase costs next to nothing to open."""
+    for function in (create_vault, Upkeep.rekey):
+        monkeypatch.setitem(function.__kwdefaults__, "cost", CHEAP)
 
 
 @pytest.fixture

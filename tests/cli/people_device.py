@@ -17,6 +17,8 @@ from client.vault.vault import Vault, unlock
 from tests.cli.command import Done
 from tests.client.device.fakes import PASSPHRASE, clip_file, new_vault
 
+APP = typer.Typer(pretty_exceptions_enable=False)
+people.register(APP)
 FOUR = ("happy", "calm", "angry", "surprised")
 
 
@@ -33,15 +35,13 @@ class Mien:
         )
         new_vault(self.device).close()
         (folder / "passphrase").write_text(PASSPHRASE.text)
-        self._app = typer.Typer(pretty_exceptions_enable=False)
-        people.register(self._app)
 
     def __call__(self, *arguments: str, input: str = "", opening: bool = True) -> Done:
         given = [*arguments]
         if opening:
             given[1:1] = ["--passphrase-file", str(self.folder / "passphrase")]
         environment = {"MIEN_DEVICE": str(self.device), "COLUMNS": "200"}
-        done = CliRunner().invoke(self._app, given, input=input, env=environment)
+        done = CliRunner().invoke(APP, given, input=input, env=environment)
         if done.exception is None or isinstance(done.exception, SystemExit):
             return Done(done.exit_code, done.stdout, done.stderr)
         with people.errors.capture() as caught:

@@ -103,3 +103,28 @@ def test_an_owner_learns_what_the_own_ledger_tells(record: Path, tmp_path: Path)
 def test_a_missing_ledger_is_told(record: Path, tmp_path: Path) -> None:
     done = CliRunner().invoke(app, [str(record), "--ledger", str(tmp_path / "none")])
     assert isinstance(done.exception, UsageError)
+
+
+def test_the_owner_is_told_of_round_0_too(record: Path) -> None:
+    done = CliRunner().invoke(app, [str(ledger_of(record, 0)), "--json"])
+    finding = json.loads(done.stdout)["attacks"][0]
+    assert finding["details"]["references"] == 1
+    assert "recognise whose device it is" in finding["meaning"]
+
+
+def test_the_stock_protocol_is_not_mixed_with_another_run(record: Path) -> None:
+    done = CliRunner().invoke(app, [str(record), "--stock"])
+    assert isinstance(done.exception, UsageError)
+    assert "name a new folder" in str(done.exception)
+
+
+@pytest.mark.slow
+def test_the_stock_protocol_fails_by_name(tmp_path: Path) -> None:
+    done = CliRunner().invoke(
+        app, [str(tmp_path / "run"), "--stock", "--view", "individual,sum", "--json"]
+    )
+    assert done.exit_code == 1
+    found = {(a["id"], a["view"]): a for a in json.loads(done.stdout)["attacks"]}
+    assert "'num_examples'" in found["A12", "sum"]["meaning"]
+    assert "came unsigned" in found["A10", "sum"]["meaning"]
+    assert found["A6", "individual"]["verdict"] == "not measurable"

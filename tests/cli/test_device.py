@@ -29,12 +29,12 @@ from tests.client.daemon.fakes import wait_for
 from tests.client.fakes import any_head, specification
 
 PROGRAM = """
-import typer
-from cli import device, main
-if "device" not in [group.name for group in main.app.registered_groups]:
-    main.app.add_typer(device.app, name="device")
+import signal
+from cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
 main.run()
 """
+"""Ctrl-C counts even where the tests run in the background of a script, which ignores it."""
 
 
 @contextmanager
@@ -82,6 +82,7 @@ def test_init_with_a_passphrase_file(mien: Command, place: Path, tmp_path: Path)
     assert "horse" not in (place / "device.json").read_text()
 
 
+@pytest.mark.usefixtures("cheap_passphrases")
 def test_init_with_the_systems_keyring(
     mien: Command, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,6 +167,7 @@ def test_without_a_device_each_command_says_what_to_do(
     assert not place.exists()
 
 
+@pytest.mark.usefixtures("cheap_passphrases")
 def test_status_of_a_resting_and_of_a_locked_device(
     mien: Command, made: Path, place: Path, tmp_path: Path
 ) -> None:
@@ -289,6 +291,7 @@ def test_the_daemon_runs_answers_keeps_others_out_and_ends(
     assert "no daemon runs" in mien("device", "stop").err
 
 
+@pytest.mark.usefixtures("cheap_passphrases")
 def test_a_locked_device_is_unlocked_by_its_daemon(
     mien: Command, place: Path, tmp_path: Path
 ) -> None:

@@ -61,6 +61,26 @@ def test_a_device_joins_and_leaves(
     assert "was in no fleet" in mien("device", "leave").out
 
 
+def test_a_device_shows_its_certificate_where_it_was_told_to(
+    mien: Command, made: Path, authority: Authority, tmp_path: Path
+) -> None:
+    path = bundle_file(mien, authority, tmp_path)
+    fingerprint = fingerprint_of(authority.settings.operator_key)
+    found = []
+    for words in (
+        ("--fingerprint", fingerprint),
+        ("--show-certificate",),
+        (),
+        ("--no-show-certificate",),
+    ):
+        done = mien("device", "join", str(path), *words)
+        assert done.code == 0, done.err
+        told = json.loads((made / "device.json").read_text())["fleet"]
+        found.append(told.get("certificate"))
+    shown = str(made / "fleet/device.crt")
+    assert found == [None, shown, shown, None], "a renewal keeps what was chosen"
+
+
 def test_a_refused_release_is_told_in_the_status(
     mien: Command, made: Path, authority: Authority, tmp_path: Path
 ) -> None:

@@ -14,6 +14,8 @@ from client.vault.keys import KeyFile, Passphrase, make_key_file
 from client.vault.vault import Vault, unlock
 from tests.cli.command import Command
 
+pytestmark = pytest.mark.usefixtures("cheap_passphrases")
+
 
 def test_rekey_changes_every_key(mien: Command, made: Path, tmp_path: Path) -> None:
     before = unlock(made, KeyFile(tmp_path / "key"))

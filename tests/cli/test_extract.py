@@ -200,6 +200,7 @@ def test_a_folder_that_is_not_there(mien: Command, tmp_path: Path) -> None:
     assert "gone does not exist; give the folder with the videos" in done.err
 
 
+@pytest.mark.usefixtures("fakes")
 def test_no_usable_clip(mien: Command, tmp_path: Path) -> None:
     (tmp_path / "01-01-01-01-02-02-01.mp4").write_text("no video")
     done = mien("extract", str(tmp_path), "--out", str(tmp_path / "x.parquet"), "--workers", "1")

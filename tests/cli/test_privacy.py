@@ -1,8 +1,9 @@
-"""`mien privacy plan`: figures of the lab's table, words, and what is refused."""
+"""`mien privacy`: figures of the lab's table, words, public projections, and what is refused."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ from typer.testing import CliRunner
 
 from cli import privacy
 from common.errors import UsageError
+from common.heads.projection import load_projection
 from tests.cli.command import Done
+from tests.simulations.tables import FEATURES, USERS, write_table
 
 
 def mien(*arguments: str) -> Done:
@@ -83,3 +86,40 @@ def test_words_name_noise_promise_and_advice() -> None:
 def test_refuses_what_makes_no_sense(arguments: tuple[str, ...], told: str) -> None:
     with pytest.raises(UsageError, match=told):
         mien(*arguments)
+
+
+def projection(*arguments: str) -> Done:
+    app = typer.Typer()
+    app.add_typer(privacy.app, name="privacy")
+    done = CliRunner().invoke(app, ["privacy", "projection", *arguments], env={"COLUMNS": "200"})
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return Done(done.exit_code, done.output, "")
+
+
+def test_a_projection_is_learnt_from_a_public_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, out = write_table(tmp_path / "public.csv"), tmp_path / "made"
+    done = projection(str(table), "--out", str(out), "--dimensions", "2", "--json")
+    told = json.loads(done.out or capsys.readouterr().out)
+    made = load_projection(out)
+    assert (told["from"], told["to"], told["sha256"]) == (FEATURES, 2, made.sha256)
+    assert (told["clips"], told["users"], told["reads"]) == (96, list(USERS), made.features)
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (("--kind", "svd"), "kind is 'svd'"),
+        (("--dimensions", "33"), "expected 1 to"),
+        (("--dimensions", "4"), "more than 4 expressions"),
+        (("--dimensions", "2", "--out", "/nowhere/made"), "can't be written"),
+    ],
+)
+def test_a_projection_that_can_not_be_is_refused(
+    tmp_path: Path, more: tuple[str, ...], says: str
+) -> None:
+    table = write_table(tmp_path / "public.csv")
+    with pytest.raises(UsageError, match=says):
+        projection(str(table), "--out", str(tmp_path / "made"), *more)

@@ -52,7 +52,6 @@ def test_the_same_coordinates_give_the_same_stream(place: dict[str, Any]) -> Non
     assert numbers(**place) == numbers(**place)
 
 
-@settings(deadline=None, max_examples=100)
 @given(coordinates, coordinates)
 def test_other_coordinates_give_another_stream(one: dict[str, Any], two: dict[str, Any]) -> None:
     assert (numbers(**one) == numbers(**two)) == (one == two)

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import UsageError
@@ -126,7 +126,6 @@ anything = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=100)
 @given(st.sampled_from(sorted(GOOD)), anything)
 def test_any_value_of_any_key_is_read_back_or_refused(key: str, value: object) -> None:
     try:

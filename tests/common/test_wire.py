@@ -287,7 +287,6 @@ def test_an_empty_reply_is_no_update() -> None:
         read_update(received(RecordDict()), EXPECTED)
 
 
-@settings(deadline=None, max_examples=200)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_refused_by_rule(data: bytes) -> None:
     good = received(sent(update_for(HEAD)))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from tests.simulations.tables import USERS, write_table
 
 Results = dict[str, Any]
 Saved = list[tuple[Path, UniversalHead, Results]]
+WithHead = Callable[[str], tuple[Results, Path, UniversalHead, Results]]
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +44,24 @@ def saved(monkeypatch: pytest.MonkeyPatch) -> Saved:
 def results_of(table: Path, *, engine: str = "cohort", **changes: Any) -> Results:
     small = {"features": str(table), "rounds": 4, "user_folds": 3, "draws": 1, "l2": 0.01}
     return run(SimulationSettings(**{**small, **changes}), engine=engine, workers=1)
+
+
+@pytest.fixture(scope="module")
+def with_head(table: Path, tmp_path_factory: pytest.TempPathFactory) -> WithHead:
+    """Results of an engine, where their head was to be saved, the head, and what goes with it."""
+    path = tmp_path_factory.mktemp("heads") / "head.safetensors"
+
+    @cache
+    def made(engine: str) -> tuple[Results, Path, UniversalHead, Results]:
+        saved: Saved = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("simulations.everyone.save_head", lambda *given: saved.append(given))
+            results = results_of(table, engine=engine, save_head=str(path))
+        ((_, head, about),) = saved
+        assert saved[0][0] == path
+        return results, path, head, about
+
+    return made
 
 
 @pytest.mark.parametrize("folds", [2, 3])
@@ -73,9 +94,9 @@ def test_settings_are_chosen_on_all_users_where_any_can_be(folds: int) -> None:
 
 @pytest.mark.parametrize("engine", ["cohort", "grid"])
 def test_every_user_takes_part_and_none_is_tested(
-    table: Path, tmp_path: Path, saved: Saved, engine: str
+    table: Path, with_head: WithHead, engine: str
 ) -> None:
-    found = results_of(table, engine=engine, save_head=str(tmp_path / "head"))
+    found, _, head, _ = with_head(engine)
     rounds = [r for r in found["transmitted"] + found["in_memory"] if r["federation"] == EVERYONE]
     assert [r["round"] for r in rounds] == list(range(5))
     assert {r["clients"] for r in rounds} == {len(USERS)}
@@ -84,41 +105,36 @@ def test_every_user_takes_part_and_none_is_tested(
         for records in found["predictions"].values()
         for record in records
     )
-    ((path, head, _),) = saved
-    assert path == tmp_path / "head"
     clips = load_table_source(table).clips
     rows = clip_rows(head.specification, clips)
     reference = exact_reference([rows.of_user(user) for user in clips.user_names()])
     assert np.allclose(head.arrays["reference.centre"], reference.centre, atol=0.2)
 
 
-def test_engines_agree_on_the_head(table: Path, tmp_path: Path, saved: Saved) -> None:
-    for engine in ("cohort", "grid"):
-        results_of(table, engine=engine, save_head=str(tmp_path / "head"))
-    (_, one, _), (_, other, _) = saved
+def test_engines_agree_on_the_head(with_head: WithHead) -> None:
+    one, other = (with_head(engine)[2] for engine in ("cohort", "grid"))
     assert one.specification == other.specification
     for name, array in one.arrays.items():
         assert np.allclose(array, other.arrays[name], atol=1e-4), name
 
 
 def test_what_goes_with_the_head_names_no_place_and_no_person(
-    table: Path, tmp_path: Path, saved: Saved
+    table: Path, with_head: WithHead
 ) -> None:
-    found = results_of(table, save_head=str(tmp_path / "head"))
-    ((_, head, about),) = saved
+    found, path, head, about = with_head("cohort")
     text = json.dumps(about)
     assert (about["users"], about["clips"]) == (len(USERS), len(load_table_source(table).clips))
     assert (about["synthetic"], about["rounds"], about["seed"]) == (False, 4, 0)
     assert about["l2"] == found["chosen"][EVERYONE]["l2"]
     assert len(about["evidence"]) > 0
-    assert str(tmp_path) not in text
+    assert str(path.parent) not in text
     assert not any(user in text for user in USERS)
     assert head.specification.features == found["features"]
 
 
-def test_the_command_says_so(table: Path, tmp_path: Path, saved: Saved) -> None:
-    path = tmp_path / "head.safetensors"
-    assert f"--save-head {path}" in results_of(table, save_head=str(path))["command"]
+def test_the_command_says_so(with_head: WithHead) -> None:
+    found, path, _, _ = with_head("cohort")
+    assert f"--save-head {path}" in found["command"]
 
 
 def test_a_folder_is_no_place_for_a_head(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from common.paths import simulated_device
 from server.run import load_head
 from simulations.settings import SimulationSettings
 from simulations.simulate import command_line, locked, powers_of_two, simulation_root
+from tests.simulations.pictures import empty_pictures
 from tests.simulations.tables import FEATURES, USERS, write_table
 from tests.support import shared_data
 
@@ -53,7 +54,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def results(folder: Path) -> Results:
     settings = settings_of(folder, out=str(folder / "out"), state_root=str(folder / "state"))
-    return run(settings, engine="grid", workers=1)
+    with empty_pictures():
+        return run(settings, engine="grid", workers=1)
 
 
 def test_the_results_have_the_agreed_keys(results: Results) -> None:
@@ -171,6 +173,7 @@ def test_the_same_seed_gives_the_same_results(results: Results, folder: Path) ->
     assert without_time(again) == without_time(results)
 
 
+@pytest.mark.slow
 def test_two_workers_give_the_same_results_as_one(
     results: Results, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,14 +185,18 @@ def test_two_workers_give_the_same_results_as_one(
 def test_what_an_earlier_run_left_does_not_count(results: Results, folder: Path) -> None:
     """More folds first: their evaluations lie in the devices' folders when fewer are run."""
     state = str(folder / "used before")
-    run(settings_of(folder, state_root=state, user_folds=6, rounds=1), engine="grid", workers=1)
+    more = settings_of(folder, state_root=state, user_folds=6, rounds=1, draws=1)
+    run(more, engine="grid", workers=1)
     again = run(settings_of(folder, state_root=state), engine="grid", workers=1)
     assert without_time(again) == without_time(results)
 
 
 @pytest.mark.parametrize("head", ["single-attention", "self-attention", "self-attention-literal"])
-def test_every_head_can_be_simulated(folder: Path, head: str) -> None:
-    settings = settings_of(folder, head=head, rounds=1, user_folds=2, local_epochs=1)
+def test_every_head_can_be_simulated(
+    folder: Path, head: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("client.personalisation.fine_tune.ATTENTION_EPOCHS", 6)
+    settings = settings_of(folder, head=head, rounds=1, user_folds=2, local_epochs=1, draws=1)
     found = run(settings, engine="grid", workers=1)
     assert found["head"] == head
     assert found["accuracy"]["own_clips"] == [1, 2]

@@ -1,3 +1,4 @@
+import { Avatar } from "./avatar.js";
 import { Camera, drawBox, drawCurve } from "./camera.js";
 import { Sending, element, find, onKeys, tell } from "./talk.js";
 
@@ -9,6 +10,7 @@ function startLive(root) {
   let guess = "";
   let answered = null;
   let busy = false;
+  const avatar = new Avatar();
   const camera = new Camera((ready) => { record.disabled = !ready; });
 
   const say = (text, by = "") => {
@@ -44,6 +46,7 @@ function startLive(root) {
   function finish(answer, blob) {
     answered = answer;
     show(answer);
+    avatar.follow(answer);
     find("warnings").replaceChildren();
     for (const text of answer.warnings) element("p", { class: "small muted" }, text, find("warnings"));
     camera.replay(blob);
@@ -65,6 +68,7 @@ function startLive(root) {
     if (busy || !camera.stream) return;
     busy = true;
     answered = null;
+    avatar.hide();
     open("", "");
     undo.hidden = true;
     record.disabled = true;
@@ -95,6 +99,7 @@ function startLive(root) {
     choices.forEach((each) => each.setAttribute("aria-pressed", String(each.value === expression)));
     undo.hidden = false;
     right.disabled = true;
+    if (answered) avatar.follow(answered, expression);
     thank(told);
     record.focus();
   }
@@ -119,6 +124,7 @@ function startLive(root) {
     const told = await attempt(() => tell(`/clips/${clip}/undo`));
     if (!told) return;
     choices.forEach((each) => each.setAttribute("aria-pressed", String(each.value === told.expression)));
+    if (answered) avatar.follow(answered, told.expression || "");
     undo.hidden = true;
     right.disabled = false;
     outcome.replaceChildren(element("p", { role: "status" }, told.sentence));

@@ -5,7 +5,7 @@ const LOST = "Mien does not answer any more. Is it still running? Then reload th
 
 /* Talking with the device */
 
-async function ask(method, address, body, kind) {
+export async function ask(method, address, body, kind) {
   const headers = { "X-Mien-CSRF": csrf, Accept: "application/json" };
   if (kind) headers["Content-Type"] = kind;
   let answer;

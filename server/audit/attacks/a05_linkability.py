@@ -54,7 +54,7 @@ def run(subject: Subject, view: str) -> Outcome:
         devices,
         measure=MEASURE_LINKED,
         meaning=f"With names taken off, {hits} of {devices} devices' updates are matched with the "
-        "same devices' in the next round: changing pseudonyms does not hide who is who.",
+        f"same devices' in the next round; {devices} guesses would match about one.",
         details={"pairs": [{"right": h, "of": d} for h, d in found]},
     )
 

@@ -31,7 +31,7 @@ def run(subject: Subject, view: str) -> Outcome:
     del view
     if subject.candidates is None:
         return not_measurable(MEASURE_PERSON, "no clips of known people were given")
-    names = [n for n in subject.steps if len(_gallery(subject, n, 1))]
+    names = [n for n in subject.steps if len(subject.gallery(n, 1))]
     if len(names) < FEWEST:
         return not_measurable(MEASURE_PERSON, f"it needs {FEWEST} devices whose people are known")
     hits = {size: rank_one(match(subject, names, size)) for size in GALLERIES}
@@ -52,7 +52,7 @@ def run(subject: Subject, view: str) -> Outcome:
 
 def match(subject: Subject, names: Sequence[str], size: int) -> Vector:
     """(devices, people) how well each person's gallery explains each device's updates."""
-    galleries = [_gallery(subject, name, size) for name in names]
+    galleries = [subject.gallery(name, size) for name in names]
     shared = [r for r in sorted(subject.sent) if all(_at(subject.steps[n], r) for n in names)]
     chosen = shared[:: max(1, -(-len(shared) // MOST_ROUNDS))]
     pulls = spans = np.zeros((len(names), len(names)))
@@ -61,12 +61,6 @@ def match(subject: Subject, names: Sequence[str], size: int) -> Vector:
         pulls = pulls + _pulls(subject, subject.sent[number], steps, galleries)
         spans = spans + _spans(subject, steps, galleries)
     return _standard(pulls) + _standard(spans)
-
-
-def _gallery(subject: Subject, name: str, size: int) -> Chosen:
-    """Other takes of the person where there are some, else clips that were trained on."""
-    other = subject.other_takes(name)
-    return (other if len(other) else subject.own(name))[:size]
 
 
 def _at(steps: Sequence[Step], number: int) -> Step | None:

@@ -2,9 +2,10 @@
 
 Canary devices send known random directions at full length. How far the sums lean towards them,
 against directions that nobody sent, estimates epsilon (Andrew et al., ICLR 2024; here the sum over
-all rounds, in which canaries take part each time). A bound that holds with 95 % by Clopper and
-Pearson (Jagielski et al., NeurIPS 2020) comes from the same scores: the threshold is chosen on half
-of them and tested on the other half.
+all rounds, in which canaries take part each time). Two bounds that hold with 95 % come from the
+same scores: by Clopper and Pearson's intervals (Jagielski et al., NeurIPS 2020) and from one run
+(Steinke et al., NeurIPS 2023); see `server.audit.bounds`. They are far below the estimate unless
+there are very many canaries.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from __future__ import annotations
 import numpy as np
 
 from common.randomness import generator
+from server.audit.bounds import held_out
 from server.audit.finding import SUM, Attack, Outcome, Verdict, judged, not_measurable
-from server.audit.statistics import clopper_pearson, gaussian_epsilon
+from server.audit.statistics import gaussian_epsilon
 from server.audit.subject import Step, Subject
 from server.audit.transcript import Vector
 
@@ -39,27 +41,6 @@ def estimated_epsilon(sent: Vector, unsent: Vector, delta: float) -> float:
     return gaussian_epsilon(float(sent.mean() - unsent.mean()) / max(spread, 1e-300), delta)
 
 
-def bounded_epsilon(sent: Vector, unsent: Vector, delta: float) -> float:
-    """What epsilon is at least, with 95 % confidence; 0 where that is nothing."""
-    bounds = np.quantile(np.concatenate([sent[::2], unsent[::2]]), np.linspace(0.02, 0.98, 49))
-    best = max(bounds, key=lambda bound: _bound(sent[::2], unsent[::2], bound, delta))
-    return _bound(sent[1::2], unsent[1::2], best, delta)
-
-
-def _bound(sent: Vector, unsent: Vector, bound: float, delta: float) -> float:
-    """The larger of both directions: canaries above the bound, the others below it."""
-    found = 0.0
-    for inside, outside in (
-        ((sent > bound), (unsent > bound)),
-        ((unsent <= bound), (sent <= bound)),
-    ):
-        hits = clopper_pearson(int(inside.sum()), len(inside), coverage=0.95)[0] - delta
-        alarms = clopper_pearson(int(outside.sum()), len(outside), coverage=0.95)[1]
-        if hits > 0:
-            found = max(found, float(np.log(hits / alarms)))
-    return found
-
-
 def run(subject: Subject, view: str) -> Outcome:
     """The estimate against the claim."""
     del view
@@ -77,7 +58,8 @@ def run(subject: Subject, view: str) -> Outcome:
     fresh /= np.linalg.norm(fresh, axis=1, keepdims=True)
     sent, unsent = (leanings(subject.sums, rows) for rows in (subject.canaries, fresh))
     estimate = estimated_epsilon(sent, unsent, claim.delta)
-    low = bounded_epsilon(sent, unsent, claim.delta)
+    by_rates, by_one_run = held_out(sent, unsent, claim.delta)
+    low = max(by_rates, by_one_run)
     verdict = judged(
         passes=estimate <= ALLOWANCE * claim.epsilon and low <= claim.epsilon,
         fails=estimate > ALLOWANCE * claim.epsilon or low > claim.epsilon,
@@ -94,14 +76,20 @@ def run(subject: Subject, view: str) -> Outcome:
         if verdict is Verdict.PASS
         else "The noise is weaker than claimed: look for noise that is too small, reused or drawn "
         "from a seed, or a clip that is not applied.",
-        details={"claimed": claim.epsilon, "lower_bound": low, "canaries": size[0]},
+        details={
+            "claimed": claim.epsilon,
+            "lower_bound": low,
+            "lower_bounds": {"rates": by_rates, "one run": by_one_run},
+            "canaries": size[0],
+        },
     )
 
 
 ATTACK = Attack(
     id="A8",
     title="Is the noise as strong as claimed?",
-    source="Andrew et al. (ICLR 2024), Jagielski et al. (NeurIPS 2020)",
+    source="Andrew et al. (ICLR 2024), Jagielski et al. (NeurIPS 2020), Steinke et al. (NeurIPS "
+    "2023)",
     views=(SUM,),
     run=run,
 )

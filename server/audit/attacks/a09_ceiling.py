@@ -2,6 +2,8 @@
 
 T rounds with Gaussian noise of z times the clip are one Gaussian mechanism with mu = sqrt(T) / z,
 so that no attack's true positives exceed Phi(Phi^-1(FPR) + mu) (Dong, Roth and Su, JRSS-B 2022).
+The claim itself is looked at too: its noise has to be no one's to draw again, for every release
+that was made, and its epsilon has to follow from it.
 """
 
 from __future__ import annotations
@@ -20,10 +22,12 @@ from server.audit.finding import (
     not_measurable,
 )
 from server.audit.membership import FEW, SOME
-from server.audit.statistics import ceiling
+from server.audit.statistics import ceiling, gaussian_epsilon
 from server.audit.subject import Subject
 
 MEASURE = "largest share of clips found out, at 1 % false alarms, of any attack"
+ROUNDING = 0.99
+"""How far below the exact epsilon a claim may be, which was rounded when it was written."""
 KEYS = {FEW: "0.1 %", SOME: "1 %"}
 
 
@@ -38,7 +42,17 @@ def outcome(subject: Subject, view: str, found: Sequence[Finding]) -> Outcome:
         return not_measurable(
             MEASURE, "the noise is on the sum, and the claim is none for who sees single updates"
         )
+    wrong = claim_faults(subject)
     measured = [f for f in found if f.view == view and "tpr_intervals" in f.details]
+    if wrong:
+        return Outcome(
+            measure=MEASURE,
+            verdict=Verdict.FAIL,
+            meaning=f"The claim does not hold: {'; '.join(wrong)}.",
+            change="Draw noise from the operating system alone, noise every release or make none, "
+            "and let the accountant count all of them.",
+            details={"faults": wrong},
+        )
     if not measured:
         return not_measurable(MEASURE, "no attack on membership could be measured")
     mu = float(np.sqrt(len(subject.sums)) / claim.noise_multiplier)
@@ -63,6 +77,26 @@ def outcome(subject: Subject, view: str, found: Sequence[Finding]) -> Outcome:
         else "",
         details={"ceilings": {KEYS[rate]: tops[rate] for rate in KEYS}, "mu": mu, "above": above},
     )
+
+
+def claim_faults(subject: Subject) -> list[str]:
+    """What is wrong with the claim as it stands, whatever an attack finds."""
+    transcript, claim = subject.transcript, subject.transcript.claim
+    if claim is None:
+        return []
+    found = []
+    if claim.seeded:
+        found.append("its noise came from a seed, and whoever has the seed takes it off again")
+    releases = sum(bool(each.members) for each in transcript.rounds)
+    if releases > claim.rounds:
+        found.append(f"it counts {claim.rounds} releases, and {releases} were made")
+    least = gaussian_epsilon(float(np.sqrt(claim.rounds)) / claim.noise_multiplier, claim.delta)
+    if claim.epsilon < ROUNDING * least:
+        found.append(
+            f"{claim.rounds} releases with noise of {claim.noise_multiplier:g} times the clip cost "
+            f"epsilon {least:.3g}, and {claim.epsilon:.3g} is claimed"
+        )
+    return found
 
 
 def run(subject: Subject, view: str) -> Outcome:

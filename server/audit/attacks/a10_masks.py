@@ -50,7 +50,7 @@ def run(subject: Subject, view: str) -> Outcome:
     if not rounds:
         return not_measurable(MEASURE, "the record has no masked vectors")
     tested = [name for each in rounds for name in _problems(each)]
-    tested += list(_repeated(rounds))
+    tested += [*_repeated(rounds), _unsigned(rounds)]
     problems = [text for text in tested if text]
     vectors = sum(len(r.secure.masked) for r in rounds if r.secure)
     if min(len(v) for r in rounds if r.secure for v in r.secure.masked.values()) < FEWEST_ENTRIES:
@@ -63,10 +63,23 @@ def run(subject: Subject, view: str) -> Outcome:
         verdict=Verdict.FAIL if problems else Verdict.PASS,
         meaning=f"{len(problems)} faults in {vectors} masked vectors"
         + (f": {'; '.join(problems[:5])}." if problems else "; they tell nothing but their sum."),
-        change="Draw a fresh mask for every round and member, and mask before anything is sent."
+        change="Draw a fresh mask for every round and member, mask before anything is sent, and "
+        "have members sign their keys."
         if problems
         else "",
         details={"problems": problems, "vectors": vectors},
+    )
+
+
+def _unsigned(rounds: list[Round]) -> str:
+    """Empty where every key was signed, or the record does not show keys."""
+    found = [each.secure.unsigned for each in rounds if each.secure and each.secure.unsigned]
+    names = sorted({name for names in found for name in names})
+    if not names:
+        return ""
+    return (
+        f"keys of {len(names)} devices came unsigned in {len(found)} rounds: the server can put "
+        "its own in their place and take off all masks"
     )
 
 
@@ -98,11 +111,10 @@ def _limit(plain: Vector) -> float:
 
 def _wrong_sum(secure: SecureSum, where: str) -> str:
     """Empty where the sum is that of the plain updates, or these are not known."""
-    if not secure.plain or not secure.step or set(secure.plain) != set(secure.members):
+    if not secure.plain or not secure.step or not set(secure.members) <= set(secure.plain):
         return ""
-    total = np.sum(list(secure.plain.values()), axis=0)
-    given = np.concatenate([value.ravel() for value in secure.arrays.values()])[: len(total)]
-    off = float(np.abs(given - total).max())
+    total = np.sum([secure.plain[name] for name in secure.members], axis=0)
+    off = float(np.abs(secure.total[: len(total)] - total).max())
     bound = len(secure.members) * secure.step
     return f"the sum {where} is off by {off:.3g}, above {bound:.3g}" if off > bound else ""
 

@@ -1,12 +1,23 @@
-"""A12: what else stands in the replies, beside the update?"""
+"""A12: what else stands in the replies, beside the update?
+
+Also round 0 is told here: its reference is no mixture of clips, but a device's own coarse centre
+and spread of every feature, and for narrow features how they move together.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Final
+
+from common.heads.specification import REFERENCE_STAGE
 from server.audit.finding import INDIVIDUAL, SUM, Attack, Outcome, Verdict, not_measurable
 from server.audit.subject import Subject
+from server.audit.transcript import Received, Round
 
 MEASURE = "kinds of data in clear that no update needs"
-HARMLESS = ("round", "specification")
+HARMLESS: Final = ("round", "specification")
+PROTOCOL: Final = ("attempt", "dsts", "federation", "member", "nids", "session", "stage", "step")
+"""Further names that a secure sum's messages may tell in clear."""
 
 
 def run(subject: Subject, view: str) -> Outcome:
@@ -16,26 +27,43 @@ def run(subject: Subject, view: str) -> Outcome:
         return not_measurable(MEASURE, "the run had no secure aggregation")
     found: dict[str, int] = {}
     for each in rounds:
-        expected = subject.transcript.final.specification.shapes(each.stage)
+        expected = set(subject.transcript.final.specification.shapes(each.stage))
         for reply in each.received:
-            extra = [f"number {n!r}" for n in reply.numbers if n not in HARMLESS]
-            extra += [f"array {n!r}" for n in reply.arrays if n not in expected]
-            extra += ["a single update"] if view == SUM else []
-            for name in extra:
+            for name in _extra(reply, each, expected, view):
                 found[name] = found.get(name, 0) + 1
     replies = sum(len(r.received) for r in rounds)
     told = "; ".join(f"{name[:60]} in {count} replies" for name, count in sorted(found.items())[:8])
+    beside = f"In clear beside the update: {told}." if found else "Nothing else is told in clear."
     return Outcome(
         measure=MEASURE,
         figure=float(len(found)),
         chance=0.0,
         threshold=0.0,
         verdict=Verdict.FAIL if found else Verdict.PASS,
-        meaning=f"In clear beside the update: {told}."
-        if found
-        else "Nothing else is told in clear.",
+        meaning=beside + _reference(rounds),
         change=_change(found),
         details={"found": found, "replies": replies},
+    )
+
+
+def _extra(reply: Received, each: Round, expected: set[str], view: str) -> Iterator[str]:
+    harmless = HARMLESS + PROTOCOL if each.secure else HARMLESS
+    yield from (f"number {name!r}" for name in reply.numbers if name not in harmless)
+    yield from (f"array {name!r}" for name in reply.arrays if name not in expected)
+    if view == SUM and expected & set(reply.arrays):
+        yield "a single reference" if each.stage == REFERENCE_STAGE else "a single update"
+
+
+def _reference(rounds: tuple[Round, ...]) -> str:
+    """What round 0 told of single devices, in a sentence; empty where it told nothing."""
+    replies = [r for each in rounds if each.stage == REFERENCE_STAGE for r in each.received]
+    arrays = {name for reply in replies for name in reply.arrays}
+    if not arrays:
+        return ""
+    together = ", and how they move together," if "reference.scatter" in arrays else ""
+    return (
+        f" Round 0 told each of {len(replies)} devices' own coarse centre and spread of every "
+        f"feature{together} over all of its clips: no single clip, but a likeness of the person."
     )
 
 
@@ -46,6 +74,8 @@ def _change(found: dict[str, int]) -> str:
         return (
             "Send nothing but the arrays of the specification: the egress gate must refuse these."
         )
+    if "a single update" in found or "a single reference" in found:
+        return "Let no update leave but under its masks, the reference of round 0 included."
     return "Turn on secure aggregation, where weights are masked too, and report no metrics."
 
 

@@ -63,8 +63,8 @@ secure aggregation {{ "on" if told.secure_aggregation else "off" }},
 {% if a.change %}<p><strong>What to do:</strong> {{ a.change }}</p>{% endif %}
 {% if a.figure is not none %}
 <p class="figures">{{ a.measure }}: {{ a.figure | number }}
-{% if a.interval %}(95 % interval {{ a.interval[0] | number }} to {{ a.interval[1] | number }})
-{% endif %}; chance {{ a.chance | number }}; fails beyond {{ a.threshold | number }}</p>{% endif %}
+{%- if a.interval %} (95 % interval {{ a.interval[0] | number }} to {{ a.interval[1] | number }})
+{%- endif %}; chance {{ a.chance | number }}; fails beyond {{ a.threshold | number }}</p>{% endif %}
 <p class="figures">Source: {{ a.source }}</p>
 </article>
 {% endfor %}

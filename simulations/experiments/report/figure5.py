@@ -11,6 +11,7 @@ from simulations.experiments.report.parts import (
     Chart,
     Section,
     Table,
+    accepted_leaks,
     percent,
     with_interval,
 )
@@ -45,6 +46,7 @@ def section(figures: Mapping[str, Any]) -> Section:
         "Protocol paper leaks: with twins of a take in the data, growth against own clips is in "
         "part the growing chance that a test clip's twin is among them.",
         *(_reach(some) for some in groups.values()),
+        *accepted_leaks(panels),
     )
     rows = tuple(row for panel in panels for row in _rows(panel))
     notes = (

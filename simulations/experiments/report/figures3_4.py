@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from common.expressions import EXPRESSIONS
-from simulations.experiments.report.parts import NOTHING, Chart, Section, Table, percent
+from simulations.experiments.report.parts import (
+    NOTHING,
+    Chart,
+    Section,
+    Table,
+    accepted_leaks,
+    percent,
+)
 from simulations.report.confusion import Confusion
 from simulations.report.describe import describe_confusion
 from simulations.report.panels import draw_confusion
@@ -28,6 +35,7 @@ def section(figures: Mapping[str, Any]) -> Section:
         "Each row is an expression that was shown, each column one that the head chose. Large "
         "numbers are percent of the row, small ones clips; clips of all users and seeds count "
         "alike, those of personal heads from all clips that a user adapts on.",
+        *accepted_leaks(panels),
     )
     charts = tuple(_chart(index, panel) for index, panel in enumerate(panels))
     return Section(words, (_recalls(panels),), charts)

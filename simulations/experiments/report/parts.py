@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -91,3 +91,15 @@ def listed(words: Sequence[str]) -> str:
     if len(words) < 2:
         return "".join(words)
     return f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def accepted_leaks(rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """A sentence on heads that are measured here and should not be federated; none without."""
+    heads = list(dict.fromkeys(row["head"] for row in rows if row.get("accepted_leak")))
+    if not heads:
+        return ()
+    return (
+        f"Leak accepted: {listed(heads)} on these features would tell mixtures of raw features in "
+        "one round, so that mien simulate and fleets refuse to federate such heads. Here they are "
+        "trained to measure accuracy, and nothing is transmitted.",
+    )

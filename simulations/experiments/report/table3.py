@@ -9,6 +9,7 @@ from simulations.experiments.report.parts import (
     NOTHING,
     Section,
     Table,
+    accepted_leaks,
     listed,
     percent,
     with_interval,
@@ -40,6 +41,7 @@ def section(figures: Mapping[str, Any]) -> Section:
         f"Published figures: {figures['source']}, Table 3.",
         *_no_paper(rows),
         *_no_twins(rows),
+        *accepted_leaks(rows),
     )
     tables = [Table("Accuracy in %, two protocols", COLUMNS, _cells(figures), 2, NOTES)]
     charts = [accuracy_chart(rows, figures["published"])]

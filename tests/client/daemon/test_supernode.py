@@ -102,10 +102,10 @@ def test_flower_reads_the_node_configuration_as_it_was_meant(tmp_path: Path) -> 
 
 def test_the_installed_supernode_knows_every_option() -> None:
     fleet = Fleet(address="fleet.example:9092", root_certificates="/ca.pem", private_key="/key")
-    command = supernode_options(fleet, Path("/node.toml"), free_port())
+    command = supernode_options(fleet, Path("/node.toml"), Path("/s"), free_port(), free_port())
     assert command[:2] == ["--superlink", "fleet.example:9092"]
     assert "--insecure" not in command
-    assert "--insecure" in supernode_options(LOOPBACK, Path("/node.toml"), 1)
+    assert "--insecure" in supernode_options(LOOPBACK, Path("/node.toml"), Path("/s"), 1, 2)
     shown = subprocess.run(
         [sys.executable, "-m", NODE, "--help"],
         cwd=ROOT,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from client.personalisation.branches import (
     train,
 )
 from client.personalisation.confident import SURE
-from client.personalisation.interface import Fitting, View, get_acquainted
+from client.personalisation.interface import Fitting, Personalised, View, get_acquainted
 from client.personalisation.solver import Labels
 from common.clips import ClipSet
 from common.heads.specification import KINDS
@@ -47,6 +48,13 @@ def sides(kind: str, user: str = "Ada", **options: bool) -> tuple[View, Labels, 
     return acquaintance.view(known), known.labels, acquaintance.view(asked), asked.labels
 
 
+@functools.cache
+def fitted(name: str, kind: str, user: str = "Ada") -> Personalised:
+    """Fitted once for all tests that only ask it."""
+    view, labels, _, _ = sides(kind, user)
+    return METHODS[name](view, labels, FITTING)
+
+
 each_method = pytest.mark.parametrize("name", METHODS)
 each_kind = pytest.mark.parametrize("kind", KINDS)
 
@@ -54,8 +62,8 @@ each_kind = pytest.mark.parametrize("kind", KINDS)
 @each_method
 @each_kind
 def test_logits_are_finite_and_one_row_per_clip(name: str, kind: str) -> None:
-    view, labels, asked, _ = sides(kind)
-    found = METHODS[name](view, labels, FITTING)
+    _, _, asked, _ = sides(kind)
+    found = fitted(name, kind)
     assert found.logits(asked).shape == (8, 8)
     assert np.isfinite(found.logits(asked)).all()
     assert found.reason.startswith("personal head" if found.personal else "universal head")
@@ -65,8 +73,8 @@ def test_logits_are_finite_and_one_row_per_clip(name: str, kind: str) -> None:
 @each_kind
 def test_the_same_again(name: str, kind: str) -> None:
     view, labels, asked, _ = sides(kind)
-    one, two = (METHODS[name](view, labels, FITTING).logits(asked) for _ in range(2))
-    np.testing.assert_array_equal(one, two)
+    again = METHODS[name](view, labels, FITTING)
+    np.testing.assert_array_equal(fitted(name, kind).logits(asked), again.logits(asked))
 
 
 @each_method
@@ -84,8 +92,8 @@ def test_the_universal_head_stays_as_it_was(name: str, kind: str) -> None:
 @each_method
 @each_kind
 def test_a_clip_is_answered_alike_among_others(name: str, kind: str) -> None:
-    view, labels, asked, _ = sides(kind)
-    found = METHODS[name](view, labels, FITTING)
+    _, _, asked, _ = sides(kind)
+    found = fitted(name, kind)
     alone = found.logits(asked.select([5]))
     np.testing.assert_allclose(alone, found.logits(asked)[[5]], atol=1e-9)
 
@@ -101,10 +109,8 @@ def test_one_clip_one_expression_and_unseen_expressions(name: str, rows: list[in
 @pytest.mark.parametrize("name", LEARNING)
 @each_kind
 def test_users_get_heads_of_their_own(name: str, kind: str) -> None:
-    view, labels, asked, _ = sides(kind)
-    other, other_labels, _, _ = sides(kind, "Ben")
-    ada = METHODS[name](view, labels, FITTING).logits(asked)
-    ben = METHODS[name](other, other_labels, FITTING).logits(asked)
+    _, _, asked, _ = sides(kind)
+    ada, ben = (fitted(name, kind, user).logits(asked) for user in ("Ada", "Ben"))
     assert not np.allclose(ada, ben)
 
 
@@ -112,7 +118,7 @@ def test_users_get_heads_of_their_own(name: str, kind: str) -> None:
 @each_kind
 def test_own_clips_are_fitted_better_than_before(name: str, kind: str) -> None:
     view, labels, _, _ = sides(kind)
-    logits = METHODS[name](view, labels, FITTING).logits(view)
+    logits = fitted(name, kind).logits(view)
 
     def likelihood(scores: np.ndarray) -> float:
         return -float(torch.nn.functional.cross_entropy(torch.tensor(scores), torch.tensor(labels)))

@@ -86,6 +86,7 @@ def test_another_part_of_a_clip_is_the_same_person(looks: dict[str, Look]) -> No
             assert clip_distance(DLIB_RESNET, one, other) > 0.6
 
 
+@pytest.mark.slow
 def test_the_laughing_woman_is_happy_by_the_backbones_own_labels(recogniser: Recogniser) -> None:
     path = shared_video(LAUGHER)
     seen = recogniser.see(path, gallery=(), readers=OwnLabels(), name=LAUGHER)

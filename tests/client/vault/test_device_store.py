@@ -14,7 +14,9 @@ from flwr.common.serde import message_from_proto, message_to_proto
 from flwr.proto.message_pb2 import Message as MessageProto
 
 import client.app
+from client.device.budget import set_exposure_limits
 from client.device.place import write_device
+from client.exposure import FLEET_LIMITS, NO_LIMITS
 from client.gate import REFUSED_REASON
 from client.rounds import answer
 from client.store import DeviceFolder
@@ -44,6 +46,8 @@ numbers = itertools.count()
 
 
 def set_up(vault: Vault) -> Vault:
+    """A vault that takes part with its few clips."""
+    set_exposure_limits(vault, NO_LIMITS)
     about = {"specification": SPEC.to_json()}
     vault.save_universal(StoredHead(arrays=dict(HEAD.arrays), about=about))
     return vault
@@ -97,6 +101,17 @@ def test_only_labelled_clips_of_willing_users_and_this_head_help(vault: Vault) -
     assert store.contributors() == {ada.id}
     vault.undo_label(ids[0])
     assert list(store.clips().names) == ids[1:]
+
+
+def test_a_vault_declines_what_its_budget_does_not_allow(vault: Vault) -> None:
+    """16 clips: 7 mixtures are more than a quarter."""
+    set_up(vault)
+    set_exposure_limits(vault, FLEET_LIMITS)
+    add_person(vault, a_user("Ada"), made_up_clips())
+    assert answer(VaultStore(vault), request(SPEC, HEAD_STAGE, head=HEAD), run=1) is None
+    told = vault.setting("exposure_declined")
+    assert told["about"] == "round 1"
+    assert told["text"].startswith("after it 7 exact mixtures of this device's 16 clips")
 
 
 @pytest.mark.parametrize("why", ["paused", "nobody agreed", "no clip"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -143,6 +144,31 @@ def test_a_recording_that_was_left_is_gone(visitor: Visitor, jobs: FakeJobs) -> 
     assert put(visitor, id, 1, b"x", last=True) == 404
     assert visitor.get(f"/recordings/{id}").status_code == 404
     assert jobs.taken == []
+
+
+def test_a_page_that_was_closed_frees_the_worker(
+    visitor: Visitor, jobs: FakeJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recordings, "GONE_SECONDS", 0.2)
+    closed = [begin(visitor) for _ in range(MOST_AT_ONCE)]
+    for id in closed:
+        put(visitor, id, 0, b"x")
+    time.sleep(0.6)  # nobody asks for the answer
+    assert begin(visitor)
+    assert poll(visitor, closed[0])["error"] == "The page was closed before its clip had ended."
+    assert jobs.taken == []
+
+
+def test_a_page_that_asks_is_there_though_it_sends_nothing(
+    visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recordings, "GONE_SECONDS", 0.2)
+    monkeypatch.setattr(recordings, "LONGEST_WAIT", 0.6)
+    id = begin(visitor)
+    put(visitor, id, 0, b"x")
+    assert poll(visitor, id)["error"] == ""
+    put(visitor, id, 1, b"y", last=True)
+    assert to_the_end(visitor, id)["error"] == ""
 
 
 def test_finished_recordings_are_not_kept_for_ever(visitor: Visitor) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import timm
 import torch
 from torch import nn
 
@@ -31,6 +30,8 @@ def randomised(network: nn.Module, seed: int = 5) -> nn.Module:
 
 
 def efficientnet(name: str, classes: int = 8) -> nn.Module:
+    import timm  # for half a second; most that imports this module never needs it
+
     return randomised(timm.create_model(name, pretrained=False, num_classes=classes))
 
 

@@ -111,6 +111,7 @@ def test_mini_xception_is_the_same_by_every_engine() -> None:
         assert least_cosine(other, found[2]) > 0.99999
 
 
+@pytest.mark.slow
 def test_b2_is_the_same_by_every_engine(folder: Path) -> None:
     """Exported for one image only, without a free batch."""
     network = networks.efficientnet(networks.B2, classes=7)

@@ -64,6 +64,7 @@ def test_the_figures_that_the_budget_counts() -> None:
         "self-attention-literal": 39,
     }
     assert combinations({"hidden": (512, 1280), "weight": (8, 1280)}) == 519
+    assert combinations({"weight": (8, 8), "bias": (8,)}) == 7
 
 
 @pytest.mark.parametrize("kind", ["logistic", "single-attention"])

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
@@ -164,7 +164,6 @@ centres = st.just(0.0) | st.floats(1e-12, 1e15) | st.floats(-1e15, -1e-12)
 references = st.tuples(centres, st.just(0.0) | st.floats(1e-12, 1e9))
 
 
-@settings(max_examples=300)
 @given(references)
 def test_told_figures_lie_on_a_coarse_grid(pair: tuple[float, float]) -> None:
     centre, spread = pair
@@ -189,7 +188,6 @@ def test_nothing_at_all_stays_nothing() -> None:
 markers = st.floats(1e-6, 1e6)
 
 
-@settings(max_examples=200)
 @given(markers, st.integers(4, 60))
 def test_a_planted_constant_comes_out_as_a_few_bits_only(marker: float, rows: int) -> None:
     """What is told of it has fewer than 8 significant bits, of the value or of its root."""

@@ -89,7 +89,6 @@ def slow_thinning(
     faceless=st.frozensets(st.integers(0, 129), max_size=60),
 )
 @example(count=65, every=1, most=1, batch=1, faceless=frozenset({1, 2, 32}))
-@settings(deadline=None, max_examples=100)
 def test_long_clip_is_thinned_evenly_and_no_more_than_needed(
     count: int, every: int, most: int, batch: int, faceless: frozenset[int]
 ) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -302,7 +302,6 @@ def test_truncated_files_are_refused(tmp_path: Path, legacy: bool) -> None:
 
 
 @pytest.mark.parametrize("legacy", [False, True])
-@settings(max_examples=150)
 @given(data=st.data())
 def test_damaged_files_are_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, legacy: bool, data: st.DataObject
@@ -318,7 +317,6 @@ def test_damaged_files_are_read_or_refused(
         assert all(isinstance(tensor, torch.Tensor) for tensor in found.values())
 
 
-@settings(max_examples=150)
 @given(content=st.binary(max_size=60))
 def test_random_pickles_are_read_or_refused(content: bytes) -> None:
     def refuse(module: str, name: str) -> object:

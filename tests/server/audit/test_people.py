@@ -9,12 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from client.training import reference_update
+from common.heads.universal import initial_head
 from server.audit.attacks import (
     a01_labels,
     a02a_ratio,
     a02b_class_means,
     a05_linkability,
     a06_reidentification,
+    a06b_reference,
     a07_properties,
 )
 from server.audit.attacks.a01_labels import agreement, ridge, sign_rule
@@ -22,6 +25,7 @@ from server.audit.attacks.a02a_ratio import found_clips, ratios
 from server.audit.finding import INDIVIDUAL, SUM, Verdict
 from server.audit.lab import CLASSES, Lab, play, sgd_trainer
 from server.audit.subject import Step, Subject
+from server.audit.transcript import Received
 from server.audit.truth import Candidates
 from tests.server.audit.conftest import SMALL, with_rounds
 
@@ -116,6 +120,48 @@ def test_a_larger_gallery_finds_no_fewer(leaky: Subject) -> None:
     ranks = a06_reidentification.run(leaky, INDIVIDUAL).details["rank_1"]
     assert ranks["32"] >= ranks["8"] >= ranks["1"]
     assert ranks["32"] >= 0.9
+
+
+def with_references(subject: Subject, *, scatter: bool = False) -> Subject:
+    """Round 0 as devices would have answered it: each tells its own people's reference."""
+    head = subject.transcript.final
+    specification = replace(head.specification, scatter=scatter)
+    start = initial_head(specification, 0)
+    received = []
+    for name in subject.members:
+        told = reference_update(start, subject.known.clips.select(subject.own(name)))
+        arrays = {n: a.astype(np.float64) for n, a in told.arrays.items()}
+        received.append(Received(name, arrays, {}))
+    first, *others = subject.transcript.rounds
+    changed = with_rounds(subject, [replace(first, received=tuple(received)), *others])
+    final = replace(head, specification=specification)
+    transcript = replace(changed.transcript, final=final)
+    return Subject(transcript, subject.candidates, subject.trainer)
+
+
+def test_a_reference_tells_whose_it_is(leaky: Subject) -> None:
+    outcome = a06b_reference.run(with_references(leaky), INDIVIDUAL)
+    assert outcome.verdict is Verdict.FAIL
+    assert outcome.details["rank_1"]["32"] >= 0.9
+    assert outcome.details["by_scatter"] is None
+
+
+def test_a_scatter_is_judged_too() -> None:
+    narrow = play(replace(SMALL, dimension=20, public=2, rounds=1))
+    outcome = a06b_reference.run(with_references(narrow, scatter=True), INDIVIDUAL)
+    assert 0 <= outcome.details["by_scatter"] <= 1
+    assert "by how its features move together" in outcome.meaning
+
+
+def test_a_reference_that_all_share_tells_nothing(leaky: Subject) -> None:
+    told = with_references(leaky)
+    first, *others = told.transcript.rounds
+    same = tuple(replace(r, arrays=first.received[0].arrays) for r in first.received)
+    outcome = a06b_reference.run(
+        with_rounds(told, [replace(first, received=same), *others]), INDIVIDUAL
+    )
+    assert outcome.verdict is Verdict.PASS
+    assert a06b_reference.run(leaky, INDIVIDUAL).verdict is Verdict.NOT_MEASURABLE
 
 
 def with_trait(subject: Subject, strength: float) -> Subject:

@@ -18,14 +18,7 @@ from common.wire import Expected
 from server.audit.flower_transcript import load_transcript, read_replies
 from server.audit.recorded import load_subject
 from server.audit.run import audit
-from server.audit.transcript import (
-    Claim,
-    SecureSum,
-    load_claim,
-    load_secure_sum,
-    save_secure_sum,
-    truth_folder,
-)
+from server.audit.transcript import truth_folder
 from server.audit.truth import Candidates, load_truth, save_truth, women
 from server.run import load_head
 from simulations.settings import SimulationSettings
@@ -247,68 +240,3 @@ def test_women_are_even_actors() -> None:
     names = ["01-01-03-02-01-01-12", "01-01-03-02-01-01-07"]
     assert women(names, ["00000", "00001"]) == {"00000": True, "00001": False}
     assert women(["Ada-1"], ["00000"]) == {}
-
-
-def test_a_secure_sum_comes_back_as_it_was(tmp_path: Path) -> None:
-    secure = SecureSum(
-        ("00000", "00001"),
-        {"population.weight": np.arange(6.0).reshape(2, 3)},
-        {"00000": np.array([1, 2**32 - 1], dtype=np.uint32)},
-        {"00000": np.array([0.5, -0.5])},
-        2.0**-20,
-    )
-    save_secure_sum(tmp_path, "f-head-1", secure)
-    back = load_secure_sum(tmp_path, "f-head-1")
-    assert back is not None
-    assert (back.members, back.step) == (secure.members, secure.step)
-    assert back.arrays["population.weight"].tolist() == [[0, 1, 2], [3, 4, 5]]
-    assert back.masked["00000"].tolist() == [1, 2**32 - 1]
-    assert back.plain["00000"].tolist() == [0.5, -0.5]
-    assert load_secure_sum(tmp_path, "f-head-2") is None
-    (tmp_path / "f-head-1-sum.safetensors").write_bytes(b"short")
-    with pytest.raises(WorkError, match=r"f-head-1-sum\.safetensors"):
-        load_secure_sum(tmp_path, "f-head-1")
-
-
-def test_a_record_of_sums_alone_is_a_transcript(folder: Path, tmp_path: Path) -> None:
-    """What secure aggregation with equal weights would leave gives heads, members, no replies."""
-    shutil.copytree(folder / "run-truth", tmp_path / "run-truth")
-    (tmp_path / "run").mkdir()
-    whole = load_transcript(folder / "run", "fold-1")
-    for each in whole.rounds:
-        total = {
-            n: np.sum([r.arrays[n] for r in each.received], axis=0) for n in each.received[0].arrays
-        }
-        stem = f"fold-1-{each.stage}-{each.number}"
-        save_secure_sum(tmp_path / "run", stem, SecureSum(each.members, total, {}))
-    summed = load_transcript(tmp_path / "run", "fold-1")
-    assert not summed.individual
-    assert summed.pseudonyms == whole.pseudonyms
-    assert summed.final.arrays["population.weight"] == pytest.approx(
-        whole.final.arrays["population.weight"], abs=1e-6
-    )
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "{",
-        "[]",
-        '{"noise_multiplier": 1}',
-        '{"noise_multiplier": 0, "clip": 1, "delta": 1, "epsilon": 1}',
-    ],
-)
-def test_a_claim_that_is_none_is_named(tmp_path: Path, text: str) -> None:
-    (tmp_path / "privacy.json").write_text(text)
-    with pytest.raises(WorkError, match=r"privacy\.json"):
-        load_claim(tmp_path)
-
-
-def test_a_claim_is_read(tmp_path: Path) -> None:
-    assert load_claim(tmp_path) is None
-    text = '{"noise_multiplier": 2.68, "clip": 0.3, "delta": 1e-5, "epsilon": 8}'
-    (tmp_path / "privacy.json").write_text(text)
-    claim = load_claim(tmp_path)
-    assert claim == Claim(2.68, 0.3, 1e-5, 8)
-    assert claim is not None
-    assert replace(claim, individual=True) != claim

@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from common.settings import FederationPlan
 from server.authority.authority import Authority
 from server.fleet.folder import FederationSettings, FleetFolder, Wanted
 from server.fleet.rounds import RoundRules, reports
+from server.fleet.service import running
 
 SPECIFICATION = HeadSpecification(kind="logistic", dimension=6, features="made-up/1")
 PLAN = FederationPlan(
@@ -63,6 +65,7 @@ class Device:
         )
         bundle = authority.add_device(self.name)
         self._address = bundle.address
+        self.environment: dict[str, str] = {}
         (self.folder / "ca.crt").write_text(bundle.ca)
         (self.folder / "key").write_text(str(bundle.private_key))
         (self.folder / "key").chmod(0o600)
@@ -81,7 +84,7 @@ class Device:
             command,
             log=self.folder / "log",
             folder=self.folder,
-            environment={**os.environ, **QUIET, **home, "PATH": path()},
+            environment={**os.environ, **QUIET, **home, "PATH": path(), **self.environment},
         )
 
     def kill(self) -> None:
@@ -98,7 +101,15 @@ class Device:
 class Fleet:
     """A server in a process of its own, and its devices."""
 
-    def __init__(self, root: Path, devices: int, *, deadline: float, tries: int = 30) -> None:
+    def __init__(
+        self,
+        root: Path,
+        devices: int,
+        *,
+        deadline: float,
+        tries: int = 30,
+        quorum: int | None = None,
+    ) -> None:
         self.root = root / "fleet"
         self.port = free_port()
         self.authority = Authority.create(self.root, address=f"localhost:{self.port}")
@@ -107,7 +118,7 @@ class Fleet:
             FederationSettings(
                 specification=SPECIFICATION,
                 plan=PLAN,
-                rules=RoundRules(quorum=devices, tries=tries, patience=1.0),
+                rules=RoundRules(quorum=quorum or devices, tries=tries, patience=1.0),
                 deadline=deadline,
             )
         )
@@ -136,6 +147,25 @@ class Fleet:
         assert self.server is not None
         os.kill(self.server.pid, signal.SIGKILL)
         self.server.wait()
+
+    @contextmanager
+    def network_cut(self) -> Iterator[None]:
+        """Nothing comes through the proxy: its processes are stopped while the block runs.
+
+        The server may take it for hung meanwhile and start it again; who is gone is not continued.
+        """
+        leader = proxy_of(self)
+        os.killpg(leader, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(leader, signal.SIGCONT)
+
+    def train_messages(self) -> int:
+        """How many requests for an update the devices have received."""
+        logs = [device.folder / "log" for device in self.devices]
+        return sum(log.read_text().count("Receiving: train message") for log in logs)
 
     def want(self, rounds: int) -> None:
         self.folder.want(Wanted(rounds))
@@ -170,6 +200,13 @@ class Fleet:
         if self.server is not None and self.server.poll() is None:
             self.server.terminate()
             self.server.wait(60)
+
+
+def proxy_of(fleet: Fleet) -> int:
+    """Process id of the running proxy, which leads a session of its own."""
+    pids = running(fleet.folder.service)["pids"]
+    assert isinstance(pids, dict)
+    return int(pids["proxy"])
 
 
 def kill_session(process: subprocess.Popen[bytes]) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from client.daemon.node import OTHER_CODE
 from client.daemon.socket import ask
+from client.device.place import read_device, write_device
 from common.backbones.records import MINI_XCEPTION
 from common.processes import end_session, free_port, start
 from server.authority.authority import Authority
@@ -54,8 +55,28 @@ def refused(device: DemoDevice) -> str:
     return str(told["fleet"]["refused"]) if told else ""
 
 
+def show_certificate(device: DemoDevice) -> None:
+    """As `mien device join --show-certificate` does: the server's second lock is opened."""
+    told = read_device(device.folder)
+    told["fleet"]["certificate"] = str(device.folder / "fleet/device.crt")
+    write_device(device.folder, told)
+
+
+def app_commands() -> set[str]:
+    """What every user of the computer may read of the apps that this test's programs started."""
+    listed = subprocess.run(
+        ["ps", "-wweo", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+    )
+    rows = [line.split(None, 2) for line in listed.stdout.splitlines()]
+    ours = {str(os.getpid())}
+    while more := {pid for pid, parent, *_ in rows if parent in ours} - ours:
+        ours |= more
+    named = [row[2] for row in rows if row[0] in ours and len(row) == 3]
+    return {line for line in named if "flwr-serverapp" in line or "flwr-clientapp" in line}
+
+
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_a_device_runs_its_own_code_only(tmp_path: Path) -> None:
     authority = Authority.create(tmp_path / "fleet", address=f"localhost:{free_port()}")
     folder = FleetFolder(authority.folder)
@@ -77,10 +98,20 @@ def test_a_device_runs_its_own_code_only(tmp_path: Path) -> None:
             assert not apps.exists(), "the other code was not even unpacked"
             assert not checkpoint.exists()
         device.end()
-        with serving(tmp_path, SERVER):
+        show_certificate(device)
+        listed: set[str] = set()
+        with serving(tmp_path, SERVER.replace("[1]))", "[1]), second_lock=True)")):
             device.start()
-            wait_for(checkpoint.exists, patience=300)
+
+            def done() -> bool:
+                listed.update(app_commands())
+                return checkpoint.exists()
+
+            wait_for(done, patience=400)
             assert apps.exists()
             assert refused(device) == ""
+        for app in ("flwr-serverapp", "flwr-clientapp"):
+            assert any(app in line and "--token-file /dev/fd/" in line for line in listed), listed
+        assert not any("--token " in line for line in listed)
     finally:
         device.end()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,10 +19,10 @@ from server.checkpoint import load_checkpoint
 from server.federation import Replies
 from server.fleet.rounds import CHECKPOINT, RoundRules, Rounds, with_rounds
 from server.fleet.service import running
-from tests.server.fleet.devices import PLAN, SPECIFICATION, Device, Fleet
+from tests.server.fleet.devices import PLAN, SPECIFICATION, Device, Fleet, proxy_of
 
-pytestmark = pytest.mark.slow
-ROUNDS = 4
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+ROUNDS = 5
 
 
 class InProcess:
@@ -46,7 +47,7 @@ def undisturbed(fleet: Fleet, folder: Path) -> UniversalHead:
 def fleet(tmp_path: Path) -> Iterator[Fleet]:
     if not (shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")):
         pytest.skip("needs nginx (Debian: apt install nginx-light)")
-    started = Fleet(tmp_path, 3, deadline=30.0)
+    started = Fleet(tmp_path, 3, deadline=60.0)
     try:
         started.start()
         yield started
@@ -73,9 +74,18 @@ def test_a_fleet_that_is_killed_and_cut_makes_the_same_head(fleet: Fleet, tmp_pa
     fleet.devices[0].kill()
     fleet.await_rounds(3)
 
+    # The network is cut for 30 s while a device works: nothing comes through the proxy.
+    fleet.want(4)
+    received = fleet.train_messages()
+    fleet.await_that(lambda: fleet.train_messages() > received, patience=200)
+    with fleet.network_cut():
+        time.sleep(30)
+        assert fleet.folder.rounds_done() == 3, "the cut was not in the middle of the round"
+    fleet.await_rounds(4)
+
     # The proxy is gone, and the network with it: the server ends and is started again.
     fleet.want(ROUNDS)
-    end_sessions_of(int(running(fleet.folder.service)["pids"]["proxy"]))  # type: ignore[index]
+    end_sessions_of(proxy_of(fleet))
     fleet.await_rounds(ROUNDS)
 
     state = load_checkpoint(fleet.folder.federation / CHECKPOINT, PLAN)

@@ -79,6 +79,16 @@ def test_figures_are_sums_over_the_reports() -> None:
     assert {key: found.get(key) for key in expected} == expected
 
 
+def test_accuracy_is_that_of_the_newest_tested_release() -> None:
+    spread = {"worst_user": 0.25, "median_user": 0.5, "best_user": 1.0}
+    tested = release(7, accuracy=0.75, macro_recall=0.5, **spread)
+    found = samples(collected(status(releases=(tested, release(8, uar=0.1)))))
+    assert found["mien_release_accuracy", "accuracy"] == 0.75
+    assert found["mien_release_accuracy", "worst_user"] == 0.25
+    assert found["mien_release_tested_round", ""] == 7
+    assert ("mien_release_accuracy", "uar") not in found
+
+
 def test_devices_are_named_only_where_it_is_asked_for() -> None:
     now = status(rounds=(report(0, refused=["kitchen: not finite (w)"]),), quarantined=("attic",))
     plain, named = collected(now), collected(now, name_devices=True)

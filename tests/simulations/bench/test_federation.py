@@ -79,6 +79,7 @@ def test_figures_are_brought_together(monkeypatch: pytest.MonkeyPatch) -> None:
     json.dumps(found)
 
 
+@pytest.mark.slow
 def test_a_run_in_a_process_of_its_own() -> None:
     found = measure(ray=(), grid=(), cohort=(3,), dimension=4, rounds=1, workers=1)
     assert found["seconds_per_round"]["cohort"]["3"] > 0

@@ -224,9 +224,7 @@ def test_an_archive_that_is_cut_short(tmp_path: Path, end: int) -> None:
     change=st.integers(1, 255),
     method=st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]),
 )
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_one_changed_byte_ends_in_the_content_or_a_reason(
     tmp_path: Path, place: int, change: int, method: int
 ) -> None:

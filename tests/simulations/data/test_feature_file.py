@@ -318,9 +318,7 @@ def test_clips_go_on_from_batch_to_batch(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @given(place=st.integers(0, 20_000), change=st.integers(0, 255), cut=st.booleans())
-@settings(
-    deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_damage_ends_in_a_table_or_a_sentence(
     tmp_path: Path, place: int, change: int, cut: bool
 ) -> None:

@@ -265,8 +265,6 @@ grids = st.lists(st.lists(cells, min_size=1, max_size=5).map(",".join), max_size
 
 
 @settings(
-    deadline=None,
-    max_examples=300,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(content=texts | grids | st.binary(max_size=200))
@@ -282,8 +280,6 @@ def test_anything_is_a_table_or_told_in_one_sentence(tmp_path: Path, content: st
 
 
 @settings(
-    deadline=None,
-    max_examples=200,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(position=st.integers(0, len(OWN) - 1), junk=cells)

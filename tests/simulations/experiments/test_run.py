@@ -32,7 +32,10 @@ TINY: dict[str, Any] = {
 def tiny(name: str) -> Experiment:
     """The experiment with a mini config that takes a second."""
     experiment = EXPERIMENTS[name]
-    counts = {"own_clips": (1, 2)} if name == "figure5" else {}
+    counts: dict[str, Any] = {"own_clips": (1, 2)} if name == "figure5" else {}
+    if name == "avatar-mismatch":
+        one_each = ("faces", "avatars", "pairs", "strangers", "each")
+        counts = {"actors": 6, "amounts": tuple((what, 1) for what in one_each)}
     return replace(experiment, mini=replace(experiment.mini, **TINY, **counts))
 
 
@@ -64,9 +67,11 @@ def test_a_result_names_its_command_code_data_and_seed(folder: Path, table: str,
     found = results(folder, name)
     assert found["command"].startswith(f"mien experiment {name} --features {table} --mini --out ")
     assert found["date"][:2] == "20"
-    assert (found["seeds"], found["mini"], found["synthetic"]) == ([0], True, False)
+    draws = EXPERIMENTS[name].own_inputs is not None
+    assert (found["seeds"], found["mini"], found["synthetic"]) == ([0], True, draws)
     assert found["versions"]["mien"]
-    (data,) = found["data"]
+    assert len(found["data"]) == 1 + draws
+    data = found["data"][-1]
     assert (data["name"], data["clips"], data["users"]) == ("made-up", 96, 4)
     assert data["second_files_of_a_take"] == 48
     assert found["cells"]
@@ -119,7 +124,7 @@ def test_the_report_shows_all_results_and_how_they_were_made(folder: Path) -> No
     assert not page.all("script")
     ids = [e.attributes["id"] for e in page.elements if "id" in e.attributes]
     assert len(ids) == len(set(ids))
-    assert "SYNTHETIC" not in text
+    assert "SYNTHETIC" not in Page(render([results(folder, "folds")])).root.text
 
 
 def test_synthetic_results_are_called_so_wherever_they_stand(folder: Path) -> None:

@@ -42,14 +42,18 @@ def identified(*, synthetic: bool = False, alone: bool = False) -> Results:
     return results
 
 
+@pytest.fixture(scope="module")
+def html() -> str:
+    return render(identified())
+
+
 def percent(share: float) -> str:
     return f"{100 * share:.1f}"
 
 
-def test_the_table_is_the_results() -> None:
-    results = identified()
-    found = results["identification"]
-    rows = Page(render(results)).table(CAPTION)
+def test_the_table_is_the_results(html: str) -> None:
+    found = identified()["identification"]
+    rows = Page(html).table(CAPTION)
     assert len(rows) == len(found["own_clips"])
     for index, row in enumerate(rows):
         low, high = found["intervals"]["identified"][index]
@@ -86,6 +90,7 @@ def _whole(results: Results) -> Results:
     return {"engine": "grid", **results}
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_where_nobody_shares_a_device_there_are_no_strangers() -> None:
     results = identified(alone=True)
     assert results["identification"]["strangers_taken"] is None
@@ -94,20 +99,22 @@ def test_where_nobody_shares_a_device_there_are_no_strangers() -> None:
     assert set(cells) == {"-"}
 
 
-def test_synthetic_figures_say_so() -> None:
+@pytest.mark.usefixtures("no_pictures")
+def test_synthetic_figures_say_so(html: str) -> None:
     results = identified(synthetic=True)
     page = Page(render(results))
     (section,) = [e for e in page.all("section") if "find out whose clip" in e.text]
     assert section.text.count("SYNTHETIC") >= 2
     assert "SYNTHETIC" in str(identification_table(results).title)
-    assert "SYNTHETIC" not in render(identified())
+    assert "SYNTHETIC" not in html
 
 
-def test_names_are_escaped() -> None:
-    assert "<i>" not in render(identified())
-    assert "bob <i>" in Page(render(identified())).elements[0].text
+def test_names_are_escaped(html: str) -> None:
+    assert "<i>" not in html
+    assert "bob <i>" in Page(html).elements[0].text
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_without_identification_nothing_is_said() -> None:
     html = render(sample_results())
     assert "find out whose clip" not in html

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import pytest
+
 from simulations.report.page import render
+from tests.simulations.pictures import empty_pictures
 from tests.simulations.report.parsed import Page
 from tests.simulations.report.samples import sample_results
 
 RESULTS = sample_results(users=("ann", "bob", "eve", "kim"), parts=2, seed=3)
-PAGE = Page(render(RESULTS))
+
+
+@pytest.fixture(scope="module")
+def page() -> Page:
+    with empty_pictures():
+        return Page(render(RESULTS))
 
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f}"
 
 
-def test_accuracy_table() -> None:
-    found = {(row[0], row[1]): row[2:] for row in PAGE.table("Accuracy and UAR")}
+def test_accuracy_table(page: Page) -> None:
+    found = {(row[0], row[1]): row[2:] for row in page.table("Accuracy and UAR")}
     titles = {
         "universal": "universal, federated",
         "universal_raw": "universal, without user normalisation",
@@ -43,8 +51,8 @@ def test_accuracy_table() -> None:
             ]
 
 
-def test_users_table() -> None:
-    rows = PAGE.table("by user")
+def test_users_table(page: Page) -> None:
+    rows = page.table("by user")
     expected = {
         user["user"]: [
             str(user["clips"]),
@@ -60,12 +68,12 @@ def test_users_table() -> None:
     assert universal == sorted(universal)
 
 
-def test_headline() -> None:
-    (headline,) = PAGE.all("h1")
+def test_headline(page: Page) -> None:
+    (headline,) = page.all("h1")
     figures = RESULTS["accuracy"]
     assert f"{_percent(figures['personal'][-1])} %" in headline.text
     assert f"{_percent(figures['universal'])} %" in headline.text
-    values = [e.text for e in PAGE.all("dd") if e.attributes.get("class") == "value"]
+    values = [e.text for e in page.all("dd") if e.attributes.get("class") == "value"]
     assert values == [
         f"{_percent(figures['universal'])} %",
         f"{_percent(figures['personal'][-1])} %",
@@ -74,9 +82,9 @@ def test_headline() -> None:
     ]
 
 
-def test_confusion_tables() -> None:
+def test_confusion_tables(page: Page) -> None:
     for title in ("Universal head", "Personal head"):
-        rows = PAGE.table(f"{title}: clips")
+        rows = page.table(f"{title}: clips")
         assert len(rows) == 8
         totals = sum(float(row[-1]) for row in rows)
         assert totals == sum(user["clips"] for user in RESULTS["users"])
@@ -85,12 +93,12 @@ def test_confusion_tables() -> None:
             assert abs(sum(counts) - float(row[-1])) < 0.5
 
 
-def test_rounds_and_arrays() -> None:
-    assert PAGE.table("Rounds by federation") == [
+def test_rounds_and_arrays(page: Page) -> None:
+    assert page.table("Rounds by federation") == [
         ["fold-1 and fold-2", "0", "reference", "2", "100", "100", "none"],
         ["", "1 to 2", "head", "2", "1,001", "2,102", "none"],
     ]
-    assert PAGE.table("Arrays in one device") == [
+    assert page.table("Arrays in one device") == [
         ["reference.centre", "reference", "5", "float32", "20"],
         ["all arrays of the stage", "reference", "", "", "20"],
         ["whole reply, at most", "reference", "", "", "50"],
@@ -98,15 +106,16 @@ def test_rounds_and_arrays() -> None:
         ["all arrays of the stage", "head", "", "", "160"],
         ["whole reply, at most", "head", "", "", "501"],
     ]
-    assert any("4,204 bytes" in p.text and "6 rounds" in p.text for p in PAGE.all("p"))
+    assert any("4,204 bytes" in p.text and "6 rounds" in p.text for p in page.all("p"))
 
 
-def test_settings_and_provenance() -> None:
-    assert PAGE.table("Settings by federation") == [
+@pytest.mark.usefixtures("no_pictures")
+def test_settings_and_provenance(page: Page) -> None:
+    assert page.table("Settings by federation") == [
         ["fold-1", "0.01", "1.0", "0.75"],
         ["fold-2", "0.01", "1.0", "0.75"],
     ]
-    facts = dict(PAGE.table("Source, settings"))
+    facts = dict(page.table("Source, settings"))
     assert facts["seed"] == "3"
     assert facts["commit"] == "not known"
     assert facts["protocol"] == "by-take"

@@ -172,12 +172,14 @@ def test_missing_parts_are_named(tmp_path: Path, results: Results) -> None:
         write_report(tmp_path, fewer)
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_folder_that_is_a_file(tmp_path: Path, results: Results) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="file"):
         write_report(tmp_path / "file", results)
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_long_lists_are_collapsed_and_short_ones_open(results: Results) -> None:
     for number, is_open in ((3, True), (30, False)):
         left_out = [{"clip": f"clip-{i}", "reason": "no face"} for i in range(number)]
@@ -213,3 +215,17 @@ def test_unusual_sizes(
     page = Page(render({**results, "head": "self-attention"}))
     assert len(page.table("by user")) == users
     assert len(page.table("Accuracy and UAR")) == 3 + 2 * len(own_clips)
+
+
+def test_what_updates_tell_is_on_the_page_where_it_is_known(html: str) -> None:
+    told = {
+        "mixing_arrays": ["query_projection"],
+        "combinations_per_round": 39,
+        "accepted_leak": True,
+        "projection": None,
+        "exposure_limits": {"share": None, "epsilon": None},
+    }
+    page = render({**sample_results(), "federation": told})
+    assert "LEAK ACCEPTED: this head should not be federated, since its query_projection" in page
+    assert "tells 39 exact mixtures" in page
+    assert "LEAK" not in html

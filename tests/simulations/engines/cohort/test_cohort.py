@@ -107,8 +107,9 @@ def test_five_rounds_in_float64_are_those_of_devices_alone(kind: str) -> None:
     assert moved > 0.05
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("pooling", ["max", "mean"])
+@pytest.mark.parametrize(
+    ("kind", "pooling"), [*((kind, "max") for kind in KINDS), ("logistic", "mean")]
+)
 def test_a_federation_is_that_of_devices_one_by_one(kind: str, pooling: str) -> None:
     one, told = federate(PlainFleet(DEVICES), kind, pooling=pooling)
     other, counted = federate(cohort_fleet(kind, pooling), kind, pooling=pooling)
@@ -159,7 +160,7 @@ def test_strategies_and_losses_are_those_of_devices_one_by_one(
 @pytest.mark.parametrize("kind", ["logistic", "self-attention"])
 def test_threads_change_no_bit(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fleet_module, "BLOCK_ENTRIES", 200)
-    one, other = (federate(cohort_fleet(kind, workers=w), kind)[0] for w in (1, 3))
+    one, other = (federate(cohort_fleet(kind, workers=w), kind, rounds=2)[0] for w in (1, 3))
     for name, array in one.arrays.items():
         assert array.tobytes() == other.arrays[name].tobytes()
 

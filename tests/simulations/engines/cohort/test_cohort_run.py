@@ -20,6 +20,7 @@ from simulations.settings import SimulationSettings
 from simulations.simulate import prepare
 from simulations.sources import load_table_source
 from simulations.watching import unwatched
+from tests.simulations.pictures import empty_pictures
 from tests.simulations.tables import USERS, write_table
 
 Results = dict[str, Any]
@@ -35,9 +36,10 @@ def settings_of(folder: Path, **changes: Any) -> SimulationSettings:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_blas_thread() -> Iterator[None]:
-    """As `cli.main` has it: waiting threads take the cores from those that work."""
-    with threadpool_limits(1):
+def quickly() -> Iterator[None]:
+    """One BLAS thread, as `cli.main` has it; no pictures; few steps of what all engines share."""
+    with threadpool_limits(1), empty_pictures(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("client.personalisation.fine_tune.ATTENTION_EPOCHS", 6)
         yield
 
 

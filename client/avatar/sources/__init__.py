@@ -1,0 +1,1 @@
+"""Where avatars' pictures come from, behind one interface."""

@@ -1,0 +1,121 @@
+"""What a device keeps of a secure sum from step to step: each step may be a new process.
+
+One session at a time. A vault keeps it sealed, a simulated device's folder in a file of mode 0600.
+A step that is asked for again in the same words gets the same answer; nothing is made anew for it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from client.secure_aggregation.identity import CertifiedIdentities, Identities, KnownIdentities
+from client.settings import DeviceStore
+from client.vault.device_store import VaultStore
+from client.vault.vault import Vault
+from common.errors import WorkError
+from common.files import write_atomically
+
+KEPT_SETTING: Final = "secure_sum"
+KEPT_FILE: Final = "secure-sum.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """The session that this device is in.
+
+    Attributes:
+        session: hex digest.
+        invitation: hex of the bytes that began it.
+        asked: SHA-256 of the newest step's request.
+        step: the newest step.
+        answer: hex of what was answered to it; may leave again, byte for byte.
+        member: secrets, see `client.secure_aggregation.member.Member.saved`; empty once they are
+            not needed any more.
+        told: what the ledger is to say of the masked vector.
+    """
+
+    session: str
+    invitation: str
+    asked: str
+    step: str
+    answer: str = field(repr=False)
+    member: dict[str, Any] = field(default_factory=dict, repr=False)
+    told: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+class SumKeeper(Protocol):
+    """Where a device keeps its session, and its identity."""
+
+    identities: Identities
+    federations_apart: bool
+
+    def kept(self) -> Kept | None:
+        """The newest session."""
+
+    def keep(self, kept: Kept) -> None:
+        """Replace it; durable when this returns."""
+
+
+class FolderKeeper:
+    """In a simulated device's folder; it takes part in several federations, see `replay`."""
+
+    federations_apart = True
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / KEPT_FILE
+        self.identities: Identities = KnownIdentities(folder)
+
+    def kept(self) -> Kept | None:
+        """See `SumKeeper`."""
+        if not self._path.exists():
+            return None
+        return Kept(**json.loads(self._path.read_text(encoding="utf-8")))
+
+    def keep(self, kept: Kept) -> None:
+        """See `SumKeeper`."""
+        write_atomically(self._path, json.dumps(kept.to_json()).encode())
+
+
+class VaultKeeper:
+    """In a vault."""
+
+    federations_apart = False
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+        self.identities: Identities = CertifiedIdentities(vault)
+
+    def kept(self) -> Kept | None:
+        """See `SumKeeper`."""
+        told = self._vault.setting(KEPT_SETTING)
+        return None if told is None else Kept(**told)
+
+    def keep(self, kept: Kept) -> None:
+        """See `SumKeeper`."""
+        self._vault.set_setting(KEPT_SETTING, kept.to_json())
+
+
+def keeper_of(store: DeviceStore) -> SumKeeper:
+    """The keeper of a device's store.
+
+    Raises:
+        WorkError: the store is neither a vault nor a device's folder.
+    """
+    if isinstance(store, VaultStore):
+        return VaultKeeper(store.vault)
+    path = getattr(store, "path", None)
+    if not isinstance(path, Path):
+        raise WorkError("this device's store can't take part in secure sums")
+    return FolderKeeper(path)
+
+
+def without_secrets(kept: Kept) -> Kept:
+    """The same once the session's secrets are not needed any more."""
+    return replace(kept, member={})

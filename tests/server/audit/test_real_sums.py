@@ -1,0 +1,86 @@
+"""A federation of real secure sums, recorded by the server, read back; a ledger held against it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from client.ledger import Ledger
+from common.heads.universal import UniversalHead
+from common.paths import simulated_device
+from common.settings import FederationPlan
+from server.audit.attacks import a10_masks, a12_metadata
+from server.audit.finding import SUM, Verdict
+from server.audit.ledgers import hold_against, likeliest_pseudonym
+from server.audit.recorded import load_subject
+from server.audit.subject import Subject
+from server.federation import run_federation
+from server.flower_adapter import FlowerFleet
+from server.run import ServerPlan
+from simulations.engines.flower_grid import FlowerGrid
+from simulations.identities import give_identities
+from tests.client.fakes import device, made_up_clips, specification
+
+DEVICES = 4
+PLAN = FederationPlan(
+    name="sums",
+    rounds=2,
+    epochs=1,
+    learning_rate=0.5,
+    l2=0.01,
+    memory=0,
+    seed=3,
+    secure_sum=True,
+    smallest_sum=3,
+)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("sums")
+
+
+@pytest.fixture(scope="module")
+def ended(root: Path) -> UniversalHead:
+    for index in range(DEVICES):
+        device(root, made_up_clips(per_expression=2, seed=index), specification(), index=index)
+    give_identities(root, DEVICES)
+    config = {"state-root": str(root)}
+    (root / "run").mkdir()
+    ServerPlan(specification(), (PLAN,), DEVICES).save(root / "run" / "plan.json")
+    with FlowerGrid(devices=DEVICES, run_config=config, workers=1, progress=lambda _: None) as grid:
+        fleet = FlowerFleet(grid, devices=DEVICES, timeout=60, poll=0.001, record=root / "run")
+        return run_federation(fleet, specification(), PLAN, lambda _: None, strict=True)
+
+
+@pytest.fixture(scope="module")
+def subject(root: Path, ended: UniversalHead) -> Subject:
+    return load_subject(root / "run")
+
+
+def test_the_head_is_found_again(subject: Subject, ended: UniversalHead) -> None:
+    for name, array in ended.arrays.items():
+        assert subject.transcript.final.arrays[name].tobytes() == array.tobytes()
+
+
+def test_the_record_shows_sums_alone(subject: Subject) -> None:
+    assert not subject.transcript.individual
+    assert subject.members == tuple(f"{index:05d}" for index in range(DEVICES))
+    assert all(each.secure for each in subject.transcript.rounds)
+    outcome = a12_metadata.run(subject, SUM)
+    assert outcome.verdict is Verdict.PASS, outcome.meaning
+
+
+def test_masked_vectors_are_kept_and_short_ones_not_judged(subject: Subject) -> None:
+    assert all(len(each.secure.masked) == DEVICES for each in subject.transcript.head_rounds)  # type: ignore[union-attr]
+    assert a10_masks.run(subject, SUM).verdict is not Verdict.FAIL
+
+
+def test_a_devices_ledger_agrees(root: Path, subject: Subject) -> None:
+    entries = list(Ledger(simulated_device(root, 2) / "ledger.jsonl").entries())
+    assert likeliest_pseudonym(entries, subject.transcript) == "00002"
+    assert hold_against(entries, subject.transcript, "00002") == []
+    fewer = [e for e in entries if e.get("round") != 1]
+    found = hold_against(fewer, subject.transcript, "00002")
+    assert [(d.kind, d.stage, d.round) for d in found] == [("extra", "head", 1)]
