@@ -110,7 +110,8 @@ class CertifiedIdentities:
         key = load_ssh_private_key(self._read(KEY_FILE), password=None)
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise WorkError("the device's key is not on a NIST curve")
-        signature = key.sign(_CONTEXT + public, ec.ECDSA(hashes.SHA384()))
+        how = ec.ECDSA(hashes.SHA384(), deterministic_signing=True)  # the same bytes every time
+        signature = key.sign(_CONTEXT + public, how)
         told = certificate.public_bytes(Encoding.DER)
         return public + len(told).to_bytes(_SIZE, "big") + told + signature
 
