@@ -46,7 +46,7 @@ def evaluate(message: Message, context: Context) -> Message:
 @app.query(SUM)
 def secure_sum(message: Message, context: Context) -> Message:
     """Take one step of a secure sum, or decline it."""
-    from client.rounds import answer_sum
+    from client.sum_rounds import answer_sum
 
     store = device_folder(message, context)
     payload = answer_sum(store, sum_request_of(message, store))

@@ -281,9 +281,17 @@ def _releases(entries: Iterable[Entry]) -> list[_Release]:
     different: dict[object, Entry] = {}
     for number, entry in enumerate(entries):
         if "arrays" in entry:
-            protection = repr(entry.get("secure_sum")), repr(entry.get("noise"))
-            different.setdefault((entry.get("sha256", number), *protection), entry)
+            content = entry.get("basis") or entry.get("sha256", number)
+            different.setdefault((content, *_protection(entry)), entry)
     return [_Release.of_entry(entry) for entry in different.values()]
+
+
+def _protection(entry: Entry) -> tuple[str, str]:
+    """What a release was protected by; attempts at one sum are one, since one alone is revealed."""
+    summed = entry.get("secure_sum")
+    if isinstance(summed, Mapping):
+        summed = {key: value for key, value in summed.items() if key != "session"}
+    return repr(summed), repr(entry.get("noise"))
 
 
 def _exposure(releases: list[_Release], clips: int, limits: ExposureLimits) -> Exposure:

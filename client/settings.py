@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from client.exposure import ExposureLimits
 from common.clips import ClipSet
 from common.heads.specification import HeadSpecification
+
+FEWEST_CLIPS: Final = 4
+"""A device with fewer clips takes no part: so few would be all but sent as they are."""
 
 
 @dataclass(frozen=True, kw_only=True)

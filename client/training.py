@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from client.settings import FEWEST_CLIPS as FEWEST_CLIPS
 from common.clips import ClipSet
 from common.heads.batch import ClipBatch
 from common.heads.specification import BRANCHES, REFERENCE_STAGE
@@ -23,8 +24,6 @@ from common.heads.universal import (
 from common.update import HeadUpdate
 
 Arrays = dict[str, npt.NDArray[np.float32]]
-FEWEST_CLIPS = 4
-"""A device with fewer clips takes no part: so few would be all but sent as they are."""
 
 
 def reference_update(head: UniversalHead, clips: ClipSet) -> HeadUpdate:

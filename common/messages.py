@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from common.errors import UsageError, WorkError
 from common.heads.specification import STAGES, HeadSpecification
-from common.heads.universal import UniversalHead
 from common.secure_aggregation.steps import STEPS
 from common.settings import FederationPlan
 from common.update import MAX_ROUND
+
+if TYPE_CHECKING:  # torch comes with it, and most steps of a secure sum do without
+    from common.heads.universal import UniversalHead
 
 EVALUATE: Final = "evaluate"
 
@@ -146,6 +148,8 @@ def _other_head(asked: object, own: HeadSpecification) -> str:
 def _head(
     specification: HeadSpecification, arrays: Mapping[str, npt.NDArray[np.generic]]
 ) -> UniversalHead:
+    from common.heads.universal import UniversalHead
+
     shapes = specification.all_shapes()
     if set(arrays) != set(shapes):
         raise WorkError("the server's head does not have the specification's arrays")

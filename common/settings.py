@@ -8,10 +8,13 @@ import math
 import re
 import sys
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from common.errors import UsageError
-from common.heads.training import TrainingSettings
 from common.strategies import AVERAGING, CLIENTS_EXPECTED, FLEET_STRATEGIES, STRATEGIES
+
+if TYPE_CHECKING:  # torch comes with it
+    from common.heads.training import TrainingSettings
 
 __all__ = ["STRATEGIES", "FederationPlan"]
 
@@ -126,6 +129,8 @@ class FederationPlan:
     @property
     def training(self) -> TrainingSettings:
         """What a device needs for its local training."""
+        from common.heads.training import TrainingSettings
+
         return TrainingSettings(
             epochs=self.epochs,
             learning_rate=self.learning_rate,

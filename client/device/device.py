@@ -149,7 +149,7 @@ class Device:
         Raises:
             LedgerBroken: an entry was changed, removed or cut short.
         """
-        return [release_row(entry) for entry in self.vault.ledger.entries()]
+        return [release_row(each) for each in self.vault.ledger.entries() if "arrays" in each]
 
     def forget(self, name: str) -> dict[str, Any]:
         """Erase all of a user and check that nothing is left; see `erase.forget`.
@@ -175,7 +175,7 @@ class Device:
         `fleet` is `client.membership.fleet_status`: the fleet that it is in, or None; `exposure`
         is `client.device.budget.exposure_status`.
         """
-        entries = list(self.vault.ledger.entries())
+        entries = [each for each in self.vault.ledger.entries() if "arrays" in each]
         spec = feature_spec(self.vault)
         users, clips = self.vault.users(), self.vault.clips()
         universal = self._universal()

@@ -33,7 +33,9 @@ def export(vault: Vault, users: tuple[User, ...], *, full: bool) -> dict[str, An
         "numbers": "in full" if full else "described (in full with --full)",
         "users": [_user(vault, user, full=full) for user in users],
         "universal_head": _head(vault.universal, full=False),
-        "left_this_device": [release_row(entry) for entry in vault.ledger.entries()],
+        "left_this_device": [
+            release_row(entry) for entry in vault.ledger.entries() if "arrays" in entry
+        ],
     }
 
 

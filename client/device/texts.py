@@ -11,15 +11,18 @@ What is stored, on this device only and encrypted:
   but they tell something of how you looked;
 - names: yours, and those of your clips' files;
 - what the device thought each clip shows, and what you said it shows (labels);
-- your personal head: what was learnt from your corrections. It never leaves this device.
+- your personal head: what was learnt from your corrections. It never leaves this device;
+- your avatar, if you set one.
 The clips themselves are not copied: they stay where you keep them."""
 
 LEAVES: Final = """\
 What leaves this device:
 - nothing, unless you agree to help AND this device was set up with a fleet;
-- then only updates of the universal head, the part that all devices share, and of how many clips
-  each was computed. No video, face, feature, label, name or personal head is in them. Each one is
-  on record: `mien ledger` shows them. The fleet's server sees this device's network address."""
+- then only updates of the universal head, the part that all devices share: masked, so that the
+  server learns the sum of many devices' alone, or, if the fleet's operator chose so, as they are
+  and with their number of clips. No video, face, feature, label, name or personal head is in them.
+  Each one is on record: `mien ledger` shows them. The fleet's server sees this device's network
+  address."""
 
 NOT_CALLED_BACK: Final = """\
 What can't be called back:
