@@ -34,8 +34,10 @@ SOURCE: Final = "synthetic-pairs"
 BETTER: Final = "personal"
 READERS: Final = ("universal", "personal")
 
-FULL = Config(protocols=(), heads=(), seeds=5, user_folds=6, actors=24)
-MINI = Config(protocols=(), heads=(), seeds=1, user_folds=3, actors=24)
+FIRST_SEED = 1
+"""Seed 0 was looked at while the detectors were built, the difficulty was tuned on seed 1000."""
+FULL = Config(protocols=(), heads=(), seeds=5, user_folds=6, actors=24, first_seed=FIRST_SEED)
+MINI = Config(protocols=(), heads=(), seeds=1, user_folds=3, actors=24, first_seed=FIRST_SEED)
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,7 @@ class Config:
     Attributes:
         protocols: which clips adapt and which test.
         heads: kinds of head.
-        seeds: number of seeds, counted from 0.
+        seeds: number of seeds, counted from `first_seed`.
         rounds: of each federation.
         frames: attention heads get at most so many frames of a clip.
         user_folds: of `by-take`.
@@ -33,6 +33,7 @@ class Config:
         every: with `--data`, every k-th frame is looked at.
         actors: synthetic ones that `--mini` draws.
         quick: a shorter list of whatever else the experiment varies.
+        first_seed: above 0 where smaller ones were looked at while the work was built.
         amounts: numbers by name of whatever the experiment draws itself; empty for its own.
     """
 
@@ -50,6 +51,7 @@ class Config:
     every: int = 4
     actors: int = 8
     quick: bool = False
+    first_seed: int = 0
     amounts: tuple[tuple[str, int], ...] = ()
 
 

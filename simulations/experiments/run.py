@@ -67,7 +67,8 @@ def run_experiment(experiment: Experiment, options: Options, watch: Watcher) -> 
     check_writable(options.out)
     started = time.monotonic()
     config = experiment.mini if options.mini else experiment.full
-    seeds = range(options.seeds or config.seeds)
+    first = config.first_seed
+    seeds = range(first, first + (options.seeds or config.seeds))
     stamp = Stamp.now(experiment.name, options.command(experiment.name))
     store = CellStore(options.out / experiment.name, stamp, options.again)
     offers, missing = _all_offers(experiment, config, options, watch)

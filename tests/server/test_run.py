@@ -139,7 +139,7 @@ def test_a_damaged_head_is_named(tmp_path: Path, damage: Callable[[bytes], bytes
 def test_a_run_leaves_heads_and_rounds(tmp_path: Path) -> None:
     run_plan(FakeFleet(sends(1.0), sends(2.0)), server_plan(), tmp_path / "server")
     names = {path.name for path in (tmp_path / "server").iterdir()}
-    assert names == {"fold-1.safetensors", "fold-2.safetensors", "rounds.json"}
+    assert names == {"fold-1.safetensors", "fold-2.safetensors", "rounds.json", "privacy.json"}
     first, second = (load_head(tmp_path / "server" / f"fold-{n}.safetensors") for n in (1, 2))
     np.testing.assert_array_equal(first.arrays["user.bias"], 3.0)
     np.testing.assert_array_equal(second.arrays["user.bias"], 1.5)

@@ -32,6 +32,7 @@ def test_progress_counts_every_answer(tmp_path: Path) -> None:
         "fold-1.safetensors",
         "fold-2.safetensors",
         "rounds.json",
+        "privacy.json",
     }
 
 

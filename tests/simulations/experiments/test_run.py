@@ -68,7 +68,8 @@ def test_a_result_names_its_command_code_data_and_seed(folder: Path, table: str,
     assert found["command"].startswith(f"mien experiment {name} --features {table} --mini --out ")
     assert found["date"][:2] == "20"
     draws = EXPERIMENTS[name].own_inputs is not None
-    assert (found["seeds"], found["mini"], found["synthetic"]) == ([0], True, draws)
+    first = EXPERIMENTS[name].mini.first_seed
+    assert (found["seeds"], found["mini"], found["synthetic"]) == ([first], True, draws)
     assert found["versions"]["mien"]
     assert len(found["data"]) == 1 + draws
     data = found["data"][-1]
