@@ -210,6 +210,7 @@ def test_a_sweep_of_a_file_prints_a_table(mien: Mien, tmp_path: Path) -> None:
     assert "SYNTHETIC" not in done.out
 
 
+@pytest.mark.slow
 def test_drawn_figures_are_called_synthetic(mien: Mien, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(avatar_data, "_READER_ACTORS", 2)
     done = mien("sweep", "--actors", 2, "--s", "1", "--c", "1")

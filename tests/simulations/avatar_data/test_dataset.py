@@ -61,6 +61,7 @@ def test_a_person_with_one_expression_has_right_avatars_only(tmp_path: Path) -> 
     assert [pair.mismatch for pair in found.pairs] == [False]
 
 
+@pytest.mark.slow
 def test_drawn_pairs_in_another_share(tmp_path: Path) -> None:
     found = drawn_dataset(tmp_path, actors=1, per_expression=1, wrong=0.25, seed=0, watch=nobody)
     assert sum(pair.mismatch for pair in found.pairs) == 2

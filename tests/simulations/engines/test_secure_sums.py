@@ -113,6 +113,7 @@ def test_a_federation_of_secure_sums_ends_at_the_head_of_plain_ones(root: Path) 
     assert_same(head(root, plan()), head(root, plan(secure_sum=False)))
 
 
+@pytest.mark.slow
 def test_devices_whose_vectors_are_lost_are_not_in_the_sum(root: Path) -> None:
     lossy = plan(dropout=0.12, seed=0)
     rounds: list[RoundRecord] = []
@@ -308,6 +309,7 @@ def test_noise_comes_from_the_members_and_is_counted(root: Path) -> None:
     assert entry["clip_norm"] == 0.5
 
 
+@pytest.mark.slow
 def test_two_noised_sums_of_the_same_updates_differ_by_the_noise_that_was_promised(
     root: Path,
 ) -> None:
