@@ -107,10 +107,6 @@ def text_forms(text: str) -> list[bytes]:
 
 
 def number_forms(value: float) -> list[bytes]:
-    """Four bytes alone turn up in so much ciphertext by chance; planted arrays repeat them."""
-    short = [np.full(2, value, dtype=kind).tobytes() for kind in ("<f4", ">f4")]
-    return (
-        short
-        + [np.array(value, dtype=kind).tobytes() for kind in ("<f8", ">f8")]
-        + [repr(value).encode()]
-    )
+    return [np.array(value, dtype=kind).tobytes() for kind in ("<f4", ">f4", "<f8", ">f8")] + [
+        repr(value).encode()
+    ]
