@@ -33,7 +33,8 @@ from server.federation import Replies
 from server.fleet.judge import Judge, Judgement
 from server.fleet.oversampling import OverSampling
 from server.sampling import asked_devices, lost_devices
-from server.secure_aggregation.collecting import Answers, SumCollector, SumRecord
+from server.secure_aggregation.collecting import SumCollector
+from server.secure_aggregation.outcome import Answers, SumRecord
 from server.secure_aggregation.unfinished import InMemory, UnfinishedSum
 
 RELEASE = "query.release"

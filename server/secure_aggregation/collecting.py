@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 from common.errors import UsageError
 from common.messages import Request
@@ -33,6 +32,7 @@ from common.secure_aggregation.rounds import (
 from common.secure_aggregation.session import FEWEST_MEMBERS, SecureSumRefused, Session
 from common.secure_aggregation.steps import Invitation
 from server.secure_aggregation.aggregator import Aggregator
+from server.secure_aggregation.outcome import Collected, Exchange, SumRecord
 from server.secure_aggregation.unfinished import InMemory, Unfinished, UnfinishedSum
 from server.strategies.mean import WeightedMean
 
@@ -40,67 +40,6 @@ ATTEMPTS: Final = 4
 _ATTEMPT_BITS: Final = 31
 _KEY_BYTES: Final = 32
 T = TypeVar("T")
-
-
-@dataclass
-class Answers:
-    """What came back of one step: payloads by address, who declined, what went wrong."""
-
-    payloads: dict[int, bytes]
-    declined: frozenset[int] = frozenset()
-    failures: tuple[str, ...] = ()
-    bytes: int = 0
-
-
-class Exchange(Protocol):
-    """Whoever carries a step to devices and brings back what they answer."""
-
-    def __call__(self, step: str, payloads: Mapping[int, bytes]) -> Answers:
-        """Send each address its payload, and wait."""
-
-
-@dataclass
-class SumRecord:
-    """What a server may keep of a sum for an auditor.
-
-    Attributes:
-        total: (entries,) the sum, decoded; a weight is its last entry.
-        members: addresses of those whose vectors are in it, by number.
-        step: distance of two encoded numbers.
-        attempt: of the session.
-        masked: vectors as they came, by number; empty where they have another length.
-    """
-
-    total: Vector
-    members: dict[int, int]
-    step: float
-    attempt: int
-    masked: dict[int, Ring]
-
-
-@dataclass
-class Collected:
-    """A round's outcome.
-
-    Attributes:
-        mean: of the updates, None where there was no sum.
-        bytes: of all replies.
-        declined: devices that did not want to take part.
-        left: members who did not get to the end.
-        failures: what went wrong on the way.
-        refused: what a device sent that was no step.
-        noise: multiplier that the accountant may count on, 0 without noise.
-        record: for an auditor.
-    """
-
-    mean: WeightedMean | None = None
-    bytes: int = 0
-    declined: int = 0
-    left: int = 0
-    failures: list[str] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)
-    noise: float = 0.0
-    record: SumRecord | None = None
 
 
 class SumCollector:

@@ -26,7 +26,7 @@ from common.update import HeadUpdate
 from server.federation import RoundRecord, run_federation
 from server.flower_adapter import FlowerFleet
 from server.noising import privacy_record
-from server.secure_aggregation.collecting import Answers
+from server.secure_aggregation.outcome import Answers
 from server.secure_aggregation.unfinished import OnDisk, UnfinishedSum
 from server.strategies.mean import average
 from simulations.engines.flower_grid import FIRST_NODE, FlowerGrid
