@@ -18,7 +18,14 @@ from client.web.avatars import AvatarDesk
 from client.web.recording_routes import LONGEST_USER
 from client.web.recordings import Jobs
 from client.web.templates import Templates
-from client.web.views import about_facts, clip_view, ledger_view, person_view, personalised
+from client.web.views import (
+    about_facts,
+    clip_view,
+    ledger_view,
+    person_view,
+    personalised,
+    refusals_view,
+)
 from common.errors import UsageError
 from common.expressions import EXPRESSIONS
 
@@ -195,14 +202,16 @@ class Pages:
         raise HTTPException(404, "Nobody with this name is enrolled here.")
 
     async def ledger(self, request: Request) -> Response:
-        """What left this device."""
+        """What left this device, and what it refused."""
         people = await self._people()
         entries = await run_in_threadpool(self._device.ledger)
+        status = await run_in_threadpool(self._device.status)
         return self._page(
             request,
             "ledger.html",
             "ledger",
             **ledger_view(entries),
+            refusals=refusals_view(status),
             paused=await run_in_threadpool(lambda: self._device.paused),
             helping=sum(each["federate"] for each in people),
         )

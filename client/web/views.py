@@ -136,6 +136,17 @@ def ledger_view(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"releases": releases, "totals": totals}
 
 
+def refusals_view(status: Mapping[str, Any]) -> list[dict[str, str]]:
+    """What this device said no to, newest first: when, what, why; from `Device.status`."""
+    fleet, declined = status["fleet"], status["exposure"]["declined"]
+    told = [*(fleet["refusals"] if fleet else ()), *([declined] if declined else ())]
+    newest = sorted(told, key=lambda each: str(each["at"]), reverse=True)
+    return [
+        {"when": when(str(each["at"])), "what": str(each["about"]), "why": str(each["text"])}
+        for each in newest
+    ]
+
+
 def _release(entry: Mapping[str, Any]) -> dict[str, Any]:
     noise, clip = entry["noise"], entry["clip_norm"]
     parts = [f"noise {noise:g}" if noise else "none"]

@@ -184,6 +184,7 @@ def served(device: Device, jobs: FakeJobs) -> Iterator[str]:
             thread.join(10)
 
 
+@pytest.mark.slow
 def test_the_mark_in_a_real_browser(device: Device, jobs: FakeJobs, tmp_path: Path) -> None:
     path = chromium()
     from playwright.sync_api import Route, sync_playwright

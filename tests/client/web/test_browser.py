@@ -179,6 +179,7 @@ class Album:
             page.set_viewport_size(wide)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_the_whole_way(shown: Scene, served: Served) -> None:
     album = Album(drawn=shown.drawn)

@@ -7,10 +7,12 @@ from html.parser import HTMLParser
 
 import pytest
 
+from client.device.budget import note_declined
 from client.device.device import Device
 from client.device.texts import CONSENT_TEXT
 from client.web.guard import HEADERS
 from client.web.static_files import FOLDER, KINDS
+from client.web.views import refusals_view
 from tests.client.web.fakes import (
     FakeJobs,
     Visitor,
@@ -291,6 +293,24 @@ def test_what_left_is_listed_with_totals(visitor: Visitor, device: Device) -> No
     assert "With noise 2 of 3" in words
     assert "weight 8 × 3, 96 bytes" in words
     assert words.index("Change of the shared part") < words.index("Coarse centre and spread")
+
+
+def test_what_was_refused_is_listed_newest_first(visitor: Visitor, device: Device) -> None:
+    assert "said no to" not in read(visitor, "/ledger").words
+    note_declined(device.vault, "round 4", "it would tell <b>too</b> much")
+    words = read(visitor, "/ledger").words
+    assert "What this device said no to" in words
+    assert "round 4 it would tell <b>too</b> much" in words
+
+
+def test_refusals_of_releases_and_of_rounds_stand_together() -> None:
+    def told(about: str, at: str) -> dict[str, str]:
+        return {"about": about, "text": "no", "at": at}
+
+    releases = [told("release 1", "2025-01-01T00:00:00"), told("release 2", "2025-01-03T00:00:00")]
+    declined = told("round 7", "2025-01-02T00:00:00")
+    status = {"fleet": {"refusals": releases}, "exposure": {"declined": declined}}
+    assert [each["what"] for each in refusals_view(status)] == ["release 2", "round 7", "release 1"]
 
 
 def test_taking_part_can_be_paused(visitor: Visitor, device: Device) -> None:

@@ -72,8 +72,9 @@ def test_matrices_against_a_slow_oracle(chosen: dict[str, Any]) -> None:
                 assert np.isnan(confusion.shares[row]).all()
 
 
+@pytest.mark.slow
 @given(sizes)
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_any_small_results_make_a_page(chosen: dict[str, Any]) -> None:
     results = sample_results(**chosen)
     page = Page(render(results))
