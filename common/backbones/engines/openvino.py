@@ -7,7 +7,6 @@ never converted by it.
 from __future__ import annotations
 
 import threading
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +17,7 @@ import openvino
 
 from common.backbones.engines.base import CropByCrop, Crops, Features
 from common.errors import UsageError, WorkError
+from common.openvino_core import openvino_core
 
 _HINTS: Final = {"float32": "f32", "bfloat16": "bf16"}
 
@@ -54,7 +54,7 @@ def openvino_provenance(precision: str) -> str:
 
 def has_bfloat16() -> bool:
     """Whether the CPU computes in bfloat16 by itself."""
-    return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 class CompiledModel:
@@ -69,7 +69,7 @@ class CompiledModel:
             UsageError: the CPU has no bfloat16.
             WorkError: OpenVINO cannot run the model.
         """
-        core = _core()
+        core = openvino_core()
         if precision == "bfloat16" and not has_bfloat16():
             raise UsageError("precision is bfloat16, which this CPU does not have; choose float32")
         try:
@@ -101,7 +101,3 @@ def _settings(precision: str, threads: int) -> dict[str, Any]:
         "CACHE_DIR": "",
     }
 
-
-@lru_cache(maxsize=1)
-def _core() -> Any:
-    return openvino.Core()

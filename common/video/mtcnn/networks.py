@@ -15,6 +15,7 @@ import numpy.typing as npt
 import openvino as ov
 from openvino import opset13 as ops
 
+from common.openvino_core import openvino_core
 from common.video.mtcnn.weights import Weights
 
 Pixels = npt.NDArray[np.uint8]
@@ -51,9 +52,8 @@ class Network:
             "PERFORMANCE_HINT": "LATENCY",
         }
         self._outputs = shape.outputs
-        self._request = (
-            ov.Core().compile_model(_graph(shape, own), "CPU", config).create_infer_request()
-        )
+        compiled = openvino_core().compile_model(_graph(shape, own), "CPU", config)
+        self._request = compiled.create_infer_request()
 
     def __call__(self, pictures: Pixels) -> tuple[Numbers, ...]:
         """(probability of a face, box offsets[, landmarks]) of pictures of one size.

@@ -13,8 +13,6 @@ from client.personalisation.maximum_a_posteriori import Prior
 from common.ravdess import ClipName
 from tests.simulations.identification.whole import Ran, perfect, ran, user_of
 
-pytestmark = pytest.mark.slow  # a worker that ran thousands of tests before ended here, unexplained
-
 SWAPPED = {"actor-02": "actor-09", "actor-09": "actor-02"}
 Record = dict[str, Any]
 
