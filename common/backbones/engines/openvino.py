@@ -100,4 +100,3 @@ def _settings(precision: str, threads: int) -> dict[str, Any]:
         "ENABLE_CPU_PINNING": False,
         "CACHE_DIR": "",
     }
-
