@@ -17,6 +17,7 @@ from client.avatar.detectors.training import Labelled, train
 from client.avatar.own import load_avatar_head
 from client.avatar.pictures import picture_in
 from common.errors import UsageError
+from common.expressions import EXPRESSIONS
 from simulations.avatar_data.figures import share_of
 from simulations.avatar_data.tuning import split_pairs
 from simulations.avatars.figures import area
@@ -125,4 +126,6 @@ def _read(
 
 
 def _labelled(part: Sequence[LabelledPair], of: dict[LabelledPair, Pair]) -> Labelled:
-    return Labelled([of[pair] for pair in part], np.array([pair.mismatch for pair in part]))
+    shown = [[EXPRESSIONS.index(n) for n in (p.face_expression, p.avatar_expression)] for p in part]
+    mismatch = np.array([pair.mismatch for pair in part])
+    return Labelled([of[pair] for pair in part], mismatch, np.array(shown, dtype=np.int64))

@@ -1,6 +1,8 @@
 """What universal and personal heads read in drawn pictures: Mien's own heads on histograms.
 
 A domain's model is a projection and a universal logistic head, both of the training actors alone.
+Detectors that read features get what the backbone gives, the histograms themselves, less what is
+usual for the person.
 Training actors' own pictures are read by heads that have not seen them (in turn, a part of the
 actors is left out), so that detectors are trained on readings as they will be of strangers.
 """
@@ -20,6 +22,7 @@ from client.personalisation import DEFAULT_METHOD, METHODS
 from client.personalisation.interface import Fitting, get_acquainted
 from common.clips import ClipSet, make_clip_set
 from common.heads.specification import HeadSpecification
+from common.heads.standardise import power
 from common.heads.universal import UniversalHead
 from common.randomness import generator
 from simulations.avatars.gradients import Projection, within_people
@@ -32,6 +35,8 @@ L2: Final = 0.01
 PARTS: Final = 2
 """Of the training actors, each read by heads of the others."""
 FEATURES: Final = "synthetic-gradients/1"
+MOVEMENTS: Final = "synthetic-gradients-moved/1"
+"""Of the features that detectors read, see `movements`."""
 Rows = npt.NDArray[np.float32]
 Posteriors = npt.NDArray[np.float64]
 
@@ -49,7 +54,7 @@ class Reading:
     """What one domain's pictures in pairs look like, in the pairs' order.
 
     Attributes:
-        features: (pictures, DIMENSION).
+        features: (pictures, figures), see `movements`.
         universal: (pictures, 8).
         own: (pictures, 8) by the personal head of each picture's actor.
     """
@@ -70,6 +75,18 @@ def clips_of(model: Projection, album: Album, chosen: npt.NDArray[np.bool_]) -> 
     )
 
 
+def movements(rows: Rows, own: Rows) -> Rows:
+    """(pictures, figures) how far histograms are from the mean of a person's own ones.
+
+    Spreads are left as they are: a few pictures tell a mean well, but not how far each figure goes.
+
+    Args:
+        rows: (pictures, figures).
+        own: (own pictures, figures), whose labels are not looked at.
+    """
+    return np.asarray(power(rows) - power(own).mean(axis=0), np.float32)
+
+
 def train_model(album: Album, actors: Sequence[int], *, seed: int) -> Model:
     """A domain's model of all pictures of some actors."""
     chosen = album.of(actors)
@@ -85,7 +102,7 @@ def read_actor(model: Model, album: Album, actor: int) -> Reading:
     """One actor's pictures in pairs.
 
     The universal head reads them as on a device: it knows mean and spread of the own pictures, but
-    no label. Features are in the same own units.
+    no label. Features are off the same pictures' mean.
     The personal head is the device's own method on the own pictures, whose labels were confirmed
     (faces) or are known since the device drew them (avatars).
     """
@@ -94,7 +111,7 @@ def read_actor(model: Model, album: Album, actor: int) -> Reading:
     seen = user.view(clips_of(model.projection, album, album.paired(actor)))
     personal = METHODS[DEFAULT_METHOD](user.view(own), own.labels, Fitting(user=str(actor)))
     return Reading(
-        seen.descriptors.astype(np.float32),
+        movements(album.rows[album.paired(actor)], album.rows[album.of([actor]) & album.own]),
         softmax(seen.universal, axis=1),
         softmax(personal.logits(seen), axis=1),
     )
@@ -133,7 +150,7 @@ def read_domain(album: Album, fold: Fold, *, seed: int) -> Domain:
 def _practice(
     model: Model, album: Album, actors: Sequence[int]
 ) -> tuple[tuple[Seen, ...], npt.NDArray[np.int64]]:
-    """Training actors' pictures in every manner, each manner in its own units."""
+    """Training actors' pictures in every manner, each manner read as a person of its own."""
     seen: list[Seen] = []
     labels: list[npt.NDArray[np.int64]] = []
     for actor in actors:
@@ -141,7 +158,8 @@ def _practice(
             mine = (album.actors == actor) & (album.manners == manner)
             clips = clips_of(model.projection, album, mine)
             view = get_acquainted(model.head, clips).view(clips)
-            rows, read = view.descriptors.astype(np.float32), softmax(view.universal, axis=1)
+            rows = movements(album.rows[mine], album.rows[mine])
+            read = softmax(view.universal, axis=1)
             seen += [Seen(row, posterior) for row, posterior in zip(rows, read, strict=True)]
             labels.append(clips.labels)
     return tuple(seen), np.concatenate(labels)

@@ -13,10 +13,10 @@ from client.avatar.detectors.file import NAMES
 from client.avatar.detectors.interface import MadeFor
 from client.avatar.detectors.training import Labelled, scores_of, train
 from simulations.avatars.people import World, fold_of
-from simulations.avatars.readings import FEATURES, Crowd, crowds
+from simulations.avatars.readings import MOVEMENTS, Crowd, crowds
 
 DIGITS: Final = 6
-MADE_FOR: Final = MadeFor(FEATURES, FEATURES)
+MADE_FOR: Final = MadeFor(MOVEMENTS, MOVEMENTS)
 Record = dict[str, Any]
 
 
@@ -81,7 +81,7 @@ def measure_pairs(task: PairTask, world: World, progress: Callable[[float], None
 
 
 def _labelled(crowd: Crowd) -> Labelled:
-    return Labelled(crowd.pairs, crowd.mismatch)
+    return Labelled(crowd.pairs, crowd.mismatch, crowd.shown)
 
 
 def _right(crowd: Crowd) -> dict[str, float]:

@@ -15,11 +15,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.optimize import minimize
 from torch import Tensor, nn
 from torch.nn import functional
 
 from client.avatar.detectors import concat, labels, personal, siamese
-from client.avatar.detectors.interface import Detector, MadeFor, Pair
+from client.avatar.detectors.interface import CLASSES, Detector, MadeFor, Pair
 from client.avatar.detectors.layers import Network
 from common.errors import UsageError
 from common.randomness import generator
@@ -31,7 +32,14 @@ _EMBEDDING: Final = 24
 _WEIGHT_DECAY: Final = 1e-2
 _STANDARD: Final = 1e-3
 _DROPOUT: Final = 0.3
+_CONCAT_WIDTHS: Final = (256, 64)
+_CONCAT_DROPOUT: Final = 0.5
+_CONCAT_HIDDEN_INPUTS: Final = 0.2
+"""Share of inputs that `concat` does without in each step; features of neighbours say the same."""
+_NAMING: Final = 0.3
+"""Weight of the loss of naming, both sides alike."""
 Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.floating]
 Mismatches = npt.NDArray[np.bool_]
 
 
@@ -43,18 +51,18 @@ class Schedule:
         rate: of Adam.
         epochs: at most; the best by validation loss is kept.
         batch: pairs.
-        seed: of every random choice.
+        most: pairs of one epoch, drawn anew for each; 0 for all there are.
     """
 
     rate: float
     epochs: int
     batch: int = 64
-    seed: int = 0
+    most: int = 0
 
 
-SIAMESE: Final = Schedule(rate=5e-4, epochs=15, batch=128)
+SIAMESE: Final = Schedule(rate=5e-4, epochs=25, batch=128, most=8192)
 """Learning rate as in Mikhailov 2023."""
-CONCAT: Final = Schedule(rate=2e-3, epochs=41, batch=256)
+CONCAT: Final = Schedule(rate=2e-3, epochs=41, batch=256, most=6144)
 """Epochs at most as in Mikhailov 2023; networks on ready features are small, so the learning rate
 is higher than that for whole backbones (1e-4)."""
 PERSONAL: Final = Schedule(rate=5e-3, epochs=30, batch=256)
@@ -67,13 +75,16 @@ class Labelled:
     Attributes:
         pairs: at least one that differs and one that does not.
         mismatch: (pairs,) whether they differ.
+        shown: (pairs, 2) what face and avatar show, indices into `EXPRESSIONS`; None where only
+            mismatches are known. `concat` learns more where training pairs have it.
 
     Raises:
-        UsageError: a length differs, or all pairs are of one kind.
+        UsageError: a length differs, all pairs are of one kind, or what is shown doesn't fit.
     """
 
     pairs: Sequence[Pair]
     mismatch: Mismatches
+    shown: npt.NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         if len(self.pairs) != len(self.mismatch):
@@ -83,6 +94,16 @@ class Labelled:
                 f"all {len(self.pairs)} pairs are of one kind; a detector needs pairs that differ "
                 "and pairs that do not"
             )
+        if self.shown is not None and not _fits(self.shown, self.mismatch):
+            raise UsageError(
+                f"what {len(self.pairs)} pairs show (shape {self.shown.shape}) doesn't fit their "
+                "marks of mismatch; give the expressions of face and avatar of each pair"
+            )
+
+
+def _fits(shown: npt.NDArray[np.int64], mismatch: Mismatches) -> bool:
+    known = shown.shape == (len(mismatch), 2) and shown.min() >= 0 and shown.max() < CLASSES
+    return known and np.array_equal(shown[:, 0] != shown[:, 1], mismatch)
 
 
 def train(
@@ -143,6 +164,32 @@ def best_threshold(scores: Floats, mismatch: Mismatches) -> float:
     return float((low[widest] + high[widest]) / 2)
 
 
+def even_odds(scores: Floats, mismatch: Mismatches) -> float:
+    """The threshold at which mismatch and match are as likely, by a logistic curve (Platt 1999).
+
+    All pairs place it, where `best_threshold` hangs on the few in the middle: for scores that are
+    log-odds already. It lies among the scores; where scores fall with mismatch it is
+    `best_threshold`.
+
+    Args:
+        scores: (pairs,).
+        mismatch: (pairs,), of both kinds.
+    """
+    middle, spread = scores.mean(), max(float(scores.std()), _STANDARD)
+    units = (scores - middle) / spread
+    wrong, right = mismatch.sum(), (~mismatch).sum()
+    wanted = np.where(mismatch, (wrong + 1) / (wrong + 2), 1 / (right + 2))
+
+    def loss(line: Floats) -> float:
+        odds = line[0] * units + line[1]
+        return float((np.logaddexp(0.0, odds) - wanted * odds).mean())
+
+    slope, height = minimize(loss, np.array([1.0, 0.0])).x
+    if slope <= 0:
+        return best_threshold(scores, mismatch)
+    return float(middle + spread * np.clip(-height / slope, units.min(), units.max()))
+
+
 def scores_of(detector: Detector, pairs: Sequence[Pair]) -> Floats:
     """(pairs,) scores."""
     return np.array([detector.score(pair) for pair in pairs])
@@ -176,15 +223,41 @@ def train_siamese(
 def train_concat(
     training: Labelled, validation: Labelled, made_for: MadeFor, seed: int
 ) -> concat.Concat:
-    """What both models make of their pictures, under the binary cross-entropy."""
+    """What both models make of their pictures, under the binary cross-entropy.
 
-    def rows(pairs: Labelled) -> Floats:
-        return np.stack([concat.inputs_of(pair) for pair in pairs.pairs])
+    Where training pairs tell what is shown, the first layer also learns to name it on both sides,
+    through outputs that are not kept: of two layers, one can then see expressions and the other
+    compare them, which marks of mismatch alone teach for the training people only.
+    """
 
-    network = _classifier(rows(training), rows(validation), training, validation, CONCAT, seed)
-    made = concat.Concat(network, 0.0, made_for)
-    threshold = best_threshold(scores_of(made, validation.pairs), validation.mismatch)
-    return concat.Concat(network, threshold, made_for)
+    def rows(pairs: Labelled) -> npt.NDArray[np.float32]:
+        return np.stack([concat.inputs_of(pair).astype(np.float32) for pair in pairs.pairs])
+
+    seen = rows(training)
+    scale = _standardised(seen)
+    net = nn.Sequential(
+        nn.Dropout(_CONCAT_HIDDEN_INPUTS),
+        *_network(
+            scale.width, *_CONCAT_WIDTHS, 1, seed=seed, purpose="concat", dropout=_CONCAT_DROPOUT
+        ),
+    )
+    names = _network(_CONCAT_WIDTHS[0], 2 * CLASSES, seed=seed, purpose="concat names")
+
+    def loss_of(inputs: tuple[Tensor, ...], mismatch: Tensor) -> Tensor:
+        hidden = net[:4](inputs[0])
+        loss = functional.binary_cross_entropy_with_logits(net[4:](hidden)[:, 0], mismatch)
+        for side, label in enumerate(inputs[1:]):
+            named = names(hidden)[:, side * CLASSES : (side + 1) * CLASSES]
+            loss = loss + _NAMING * functional.cross_entropy(named, label)
+        return loss
+
+    labels_of = () if training.shown is None else tuple(torch.from_numpy(training.shown.T.copy()))
+    inputs, others = (scale(seen), *labels_of), (scale(rows(validation)),)
+    both = nn.ModuleList([net, names])
+    _fit(both, loss_of, inputs, others, training, validation, CONCAT, seed)
+    made = concat.Concat(scale.exported(net), 0.0, made_for)
+    threshold = even_odds(scores_of(made, validation.pairs), validation.mismatch)
+    return concat.Concat(made.network, threshold, made_for)
 
 
 def train_personal(
@@ -214,7 +287,7 @@ class _Scale:
     def width(self) -> int:
         return len(self.mean)
 
-    def __call__(self, rows: Floats) -> Tensor:
+    def __call__(self, rows: Rows) -> Tensor:
         return torch.from_numpy(((rows - self.mean) / self.spread).astype(np.float32))
 
     def exported(self, net: nn.Module) -> Network:
@@ -227,21 +300,21 @@ class _Scale:
         return Network(self.mean, self.spread, layers)
 
 
-def _standardised(rows: Floats) -> _Scale:
-    spread = np.maximum(rows.std(axis=0), _STANDARD)
-    return _Scale(rows.mean(axis=0).astype(np.float32), spread.astype(np.float32))
+def _standardised(rows: Rows) -> _Scale:
+    spread = np.maximum(rows.std(axis=0, dtype=np.float64), _STANDARD)
+    return _Scale(rows.mean(axis=0, dtype=np.float64).astype(np.float32), spread.astype(np.float32))
 
 
-def _side(pairs: Labelled, side: str) -> Floats:
-    return np.stack([getattr(pair, side).features for pair in pairs.pairs]).astype(np.float64)
+def _side(pairs: Labelled, side: str) -> npt.NDArray[np.float32]:
+    return np.stack([getattr(pair, side).features for pair in pairs.pairs])
 
 
-def _network(*widths: int, seed: int, purpose: str) -> nn.Sequential:
+def _network(*widths: int, seed: int, purpose: str, dropout: float = _DROPOUT) -> nn.Sequential:
     """Linear layers of these widths with ReLU and dropout between, drawn from the seed."""
     torch.manual_seed(int(generator(seed, f"detector {purpose}").integers(2**31)))
     layers: list[nn.Module] = []
     for index, (before, after) in enumerate(pairwise(widths)):
-        layers += [nn.ReLU(), nn.Dropout(_DROPOUT)] if index else []
+        layers += [nn.ReLU(), nn.Dropout(dropout)] if index else []
         layers.append(nn.Linear(before, after))
     return nn.Sequential(*layers)
 
@@ -253,7 +326,7 @@ def _classifier(
     validation: Labelled,
     schedule: Schedule,
     seed: int,
-    hidden: tuple[int, ...] = (_HIDDEN, _HIDDEN // 4),
+    hidden: tuple[int, ...],
 ) -> Network:
     scale = _standardised(rows)
     net = _network(scale.width, *hidden, 1, seed=seed, purpose=f"classifier {hidden}")
@@ -285,7 +358,7 @@ def _fit(
     best, kept = np.inf, copy.deepcopy(net.state_dict())
     for _ in range(schedule.epochs):
         net.train()
-        order = torch.from_numpy(random.permutation(len(wanted)))
+        order = torch.from_numpy(random.permutation(len(wanted))[: schedule.most or None])
         for chosen in order.split(schedule.batch):
             loss = loss_of(tuple(part[chosen] for part in inputs), wanted[chosen])
             optimiser.zero_grad()

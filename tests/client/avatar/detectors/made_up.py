@@ -29,14 +29,16 @@ def pair(face: int, avatar: int, random: np.random.Generator) -> Pair:
     return Pair(seen(face, random), seen(avatar, random), own[0], own[1])
 
 
-def labelled(count: int, seed: int = 0, *, own: bool = True) -> Labelled:
-    """Pairs of random expressions, every second one wrong."""
+def labelled(count: int, seed: int = 0, *, own: bool = True, told: bool = True) -> Labelled:
+    """Pairs of random expressions, every second one wrong; `told` is what they show."""
     random = np.random.default_rng(seed)
-    pairs, mismatch = [], []
+    pairs, shown = [], []
     for place in range(count):
         face = int(random.integers(CLASSES))
         other = (face + int(random.integers(1, CLASSES))) % CLASSES
-        made = pair(face, other if place % 2 else face, random)
+        avatar = other if place % 2 else face
+        made = pair(face, avatar, random)
         pairs.append(made if own else replace(made, personal=None, own_avatar=None))
-        mismatch.append(bool(place % 2))
-    return Labelled(tuple(pairs), np.array(mismatch))
+        shown.append((face, avatar))
+    mismatch = np.arange(count) % 2 == 1
+    return Labelled(tuple(pairs), mismatch, np.array(shown) if told else None)
