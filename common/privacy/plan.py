@@ -19,7 +19,7 @@ from common.privacy.lab import FULL, SMALL, LabCost, lab_cost
 USABLE_SIGNAL: Final = 2.0
 PROJECTIONS: Final = (32, 16, 8)
 """Widths of a public projection that are tried, widest first."""
-SPARE: Final = 1.0 + 1e-5
+SPARE: Final = 1.0 + 1e-4
 """More noise than the exact curve asks for: the accountant rounds up, and must agree."""
 NEITHER: Final = "neither"
 DEFAULT_DELTA: Final = 1e-5
