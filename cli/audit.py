@@ -143,6 +143,7 @@ def _own(path: Path) -> tuple[list[Finding], dict[str, Any]]:
         share_of_sums=told.share_of_sums,
         words=told.in_words(),
         references=told.references,
+        epsilon=told.epsilon,
     )
     return [found], ledger_document([found], run=path.name)
 

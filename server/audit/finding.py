@@ -110,7 +110,11 @@ class Attack:
 
 
 def _in_full(outcome: Outcome) -> str:
-    between = outcome.verdict is Verdict.NOT_MEASURABLE and outcome.figure is not None
+    between = (
+        outcome.verdict is Verdict.NOT_MEASURABLE
+        and outcome.figure is not None
+        and "reason" not in outcome.details
+    )
     return outcome.meaning + (BETWEEN if between else "")
 
 

@@ -6,31 +6,30 @@ the plan and the replies, and nothing but these has to be kept.
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-from flwr.app import Array, Message
+from flwr.app import Message
 from flwr.common.serde import message_from_proto
 from flwr.proto.message_pb2 import Message as MessageProto  # pylint: disable=no-name-in-module
 
 from common.errors import UsageError, WorkError
-from common.heads.specification import DTYPE, HEAD_STAGE, REFERENCE_STAGE
+from common.heads.specification import HEAD_STAGE, REFERENCE_STAGE, HeadSpecification
 from common.heads.universal import UniversalHead, initial_head
+from common.messages import EVALUATE
 from common.settings import FederationPlan
 from common.update import HeadUpdate
 from common.wire import Expected, read_update, wire_reply
 from server.aggregation import ServerState, initial_state, skip, step
 from server.audit.recording_format import NOISED, read_claim, read_sum
+from server.audit.reply_parts import PUBLIC_KEYS, parts_of
 from server.audit.transcript import (
     Received,
     Round,
     SecureSum,
     Transcript,
-    Vector,
     file_stem,
     truth_folder,
 )
@@ -41,8 +40,6 @@ from server.strategies import strategy_of
 from server.strategies.mean import WeightedMean
 
 PLAN = "plan.json"
-RING_DTYPE = "uint32"
-PUBLIC_KEY = "pk"
 _REPLY = re.compile(r"(?P<stem>.+-\d+)-(?P<number>\d+)\.bin")
 
 
@@ -77,7 +74,8 @@ def load_transcript(folder: Path, federation: str = "") -> Transcript:
     plan = _plan(folder)
     chosen = _federation(plan, federation)
     files = _files(folder)
-    nodes = _nodes(folder, files, chosen.name, plan.devices)
+    senders = _senders(files, chosen.name, plan.devices)
+    nodes = _nodes(folder, senders, plan.devices)
     state = initial_state(initial_head(plan.specification, chosen.seed))
     public = _public_reference(folder, chosen.name)
     rounds: list[Round] = []
@@ -85,8 +83,10 @@ def load_transcript(folder: Path, federation: str = "") -> Transcript:
         stage = HEAD_STAGE if number else REFERENCE_STAGE
         stem = file_stem(chosen.name, stage, number)
         expected = Expected(specification=plan.specification, stage=stage, round=number)
-        replies = list(read_replies(files.get(stem, ()), expected))
         secure = _secure_sum(folder, stem, nodes)
+        sums = chosen.secure_sum or secure is not None
+        paths = files.get(stem, ())
+        replies = list(read_replies(paths, expected, sums=sums, nodes=senders.nodes))
         secure = secure and replace(secure, unsigned=_unsigned(replies, nodes))
         noised = read_sum(folder, stem, NOISED)
         rounds.append(replace(_round(stage, state, replies, nodes, secure), noised=noised))
@@ -94,7 +94,28 @@ def load_transcript(folder: Path, federation: str = "") -> Transcript:
             state = with_reference(state, public)
         else:
             state = _moved(state, stage, chosen, replies, secure or noised)
-    return Transcript(chosen, tuple(rounds), state.head, read_claim(folder, chosen.name))
+    return Transcript(
+        chosen,
+        tuple(rounds),
+        state.head,
+        read_claim(folder, chosen.name),
+        tuple(_unasked(files, chosen.name, _nothing(plan.specification), nodes)),
+    )
+
+
+def _nothing(specification: HeadSpecification) -> Expected:
+    return Expected(specification=specification, stage=HEAD_STAGE, round=0)
+
+
+def _unasked(
+    files: Mapping[str, Sequence[Path]], federation: str, expected: Expected, nodes: dict[int, str]
+) -> Iterator[Received]:
+    """What devices told when they were asked to test a head, which nobody has to answer."""
+    for stem, paths in sorted(files.items()):
+        if stem.startswith(f"{federation}-{EVALUATE}-"):
+            for reply in read_replies(paths, expected):
+                name = nodes.get(reply.node, str(reply.node))
+                yield replace(reply.received, pseudonym=name)
 
 
 def _plan(folder: Path) -> ServerPlan:
@@ -129,31 +150,53 @@ def _files(folder: Path) -> dict[str, list[Path]]:
     return {stem: [path for _, path in sorted(paths)] for stem, paths in found.items()}
 
 
-def _nodes(
-    folder: Path, files: Mapping[str, Sequence[Path]], federation: str, devices: int
-) -> dict[int, str]:
-    """Pseudonyms of all nodes that ever answered: their places in the order of Flower's ids."""
+@dataclass(frozen=True)
+class _Senders:
+    """Flower's ids of all nodes that ever answered, sorted.
+
+    Attributes:
+        asked_first: whether they are those that round 0 asked, which asks every device.
+    """
+
+    nodes: tuple[int, ...]
+    asked_first: bool
+
+
+def _senders(files: Mapping[str, Sequence[Path]], federation: str, devices: int) -> _Senders:
     own = {stem: paths for stem, paths in files.items() if stem.startswith(f"{federation}-")}
     # Every device is asked for a reference, but in a later round perhaps only some.
     first = own.get(file_stem(federation, REFERENCE_STAGE, 0), []) if devices else []
     every = first or [path for paths in (own if devices else files).values() for path in paths]
-    nodes = sorted({_message(path).metadata.src_node_id for path in every})
-    if devices and len(nodes) != devices:
-        if first:
+    return _Senders(
+        tuple(sorted({_message(path).metadata.src_node_id for path in every})), bool(first)
+    )
+
+
+def _nodes(folder: Path, senders: _Senders, devices: int) -> dict[int, str]:
+    """Pseudonyms of all nodes that ever answered: their places in the order of Flower's ids."""
+    if devices and len(senders.nodes) != devices:
+        if senders.asked_first:
             raise UsageError(
-                f"{folder}: {len(nodes)} nodes played {devices} devices, so that replies can't be "
-                "told apart; record with --engine grid, and without dropout"
+                f"{folder}: {len(senders.nodes)} nodes played {devices} devices, so that replies "
+                "can't be told apart; record with --engine grid, and without dropout"
             )
         return {}
-    return {node: pseudonym_of(place) for place, node in enumerate(nodes)}
+    return {node: pseudonym_of(place) for place, node in enumerate(senders.nodes)}
 
 
-def read_replies(paths: Sequence[Path], expected: Expected) -> Iterator[Reply]:
+def read_replies(
+    paths: Sequence[Path],
+    expected: Expected,
+    *,
+    sums: bool = False,
+    nodes: Collection[int] = (),
+) -> Iterator[Reply]:
     """The replies with content among recorded ones.
 
     Args:
         paths: of the files.
         expected: what the server had asked for.
+        sums, nodes: see `server.audit.reply_parts.parts_of`.
 
     Raises:
         WorkError: a file is no message of Flower's.
@@ -161,16 +204,12 @@ def read_replies(paths: Sequence[Path], expected: Expected) -> Iterator[Reply]:
     for path in paths:
         message = _message(path)
         if not message.has_error() and len(message.content):
-            arrays, numbers = _parts(message)
-            sealed = _sealed(message)
-            if sealed:
-                arrays = {name: value for name, value in arrays.items() if name not in sealed}
-                numbers = {name: value for name, value in numbers.items() if name not in sealed}
+            parts = parts_of(message.content, expected, sums=sums, nodes=nodes)
             yield Reply(
                 message.metadata.src_node_id,
-                Received("", arrays, numbers),
+                Received("", parts.arrays, parts.numbers, tuple(parts.odd)),
                 _update(message, expected),
-                frozenset(sealed),
+                frozenset(parts.sealed),
             )
 
 
@@ -189,49 +228,10 @@ def _update(message: Message, expected: Expected) -> HeadUpdate | None:
         return None
 
 
-def _sealed(message: Message) -> set[str]:
-    """Names of keys, shares, signatures and masked vectors; empty if it is no secure sum's step.
-
-    What is in them is for A10 to judge, by the vectors that the server recorded.
-    """
-    found = set()
-    for record in message.content.config_records.values():
-        for name, value in record.items():
-            several = value if isinstance(value, list) and value else [value]
-            if all(isinstance(each, bytes) for each in several):
-                found.add(name)
-    for arrays in message.content.array_records.values():
-        found |= {name for name, array in arrays.items() if array.dtype == RING_DTYPE}
-    return found
-
-
 def _unsigned(replies: Sequence[Reply], nodes: Mapping[int, str]) -> tuple[str, ...]:
     """Whose public keys came in a message that has no signature, as in Flower's SecAgg+."""
-    keys = [r for r in replies if any(name.startswith(PUBLIC_KEY) for name in r.sealed)]
-    bare = {r.node for r in keys if not any("sign" in name for name in r.sealed)}
-    return tuple(sorted(nodes.get(node, str(node)) for node in bare))
-
-
-def _parts(message: Message) -> tuple[dict[str, Vector], dict[str, object]]:
-    """All arrays and all else of a reply, whatever names they have."""
-    arrays: dict[str, Vector] = {}
-    numbers: dict[str, object] = {}
-    for record in message.content.array_records.values():
-        for name, array in record.items():
-            arrays[name] = _values(array)
-    for part in (message.content.metric_records, message.content.config_records):
-        for values in part.values():
-            numbers |= dict(values)
-    return arrays, numbers
-
-
-def _values(array: Array) -> Vector:
-    """The numbers of a float32 array as its record declares it; none if it is anything else."""
-    size = 4 * math.prod(array.shape)
-    if array.dtype != DTYPE or min(array.shape, default=0) < 0 or size > len(array.data):
-        return np.zeros(0)
-    found = np.frombuffer(array.data, dtype="<f4", offset=len(array.data) - size)
-    return found.reshape(array.shape).astype(np.float64)
+    keys = [r for r in replies if r.sealed & set(PUBLIC_KEYS)]
+    return tuple(sorted({nodes.get(reply.node, str(reply.node)) for reply in keys}))
 
 
 def _round(
@@ -248,10 +248,10 @@ def _round(
             "record with --engine grid"
         )
     received = tuple(
-        Received(nodes.get(reply.node, str(reply.node)), each.arrays, each.numbers)
+        replace(each, pseudonym=nodes.get(reply.node, str(reply.node)))
         for reply in replies
         for each in (reply.received,)
-        if not reply.sealed or each.arrays or each.numbers
+        if not reply.sealed or each.arrays or each.numbers or each.odd
     )
     return Round(stage, state.round, state.head, received, secure)
 
@@ -295,6 +295,11 @@ def _secure_sum(folder: Path, stem: str, nodes: Mapping[int, str]) -> SecureSum 
     if found is None:
         return None
     known = {str(node): pseudonym for node, pseudonym in nodes.items()}
+    earlier = tuple(_named(each, known) for each in found.earlier)
+    return replace(_named(found, known), earlier=earlier)
+
+
+def _named(found: SecureSum, known: Mapping[str, str]) -> SecureSum:
     return replace(
         found,
         members=tuple(known.get(name, name) for name in found.members),

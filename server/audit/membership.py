@@ -56,6 +56,8 @@ def membership_outcome(
 ) -> Outcome:
     """The verdict on scores by A3's and A4's limits.
 
+    What passes has to be surely within the limits: few clips can say nothing of 1 in 100.
+
     Args:
         scored: by client.
         view: in which they were found; without other takes of the same people, what is found in
@@ -77,14 +79,18 @@ def membership_outcome(
     few, some = rate_at(members, others, FEW), rate_at(members, others, SOME)
     low = {FEW: few.interval[0], SOME: some.interval[0]}
     share = {FEW: few.share, SOME: some.share}
-    fails = any(low[rate] > FAIL_ABOVE[rate] for rate in low)
-    verdict = judged(passes=all(share[r] <= PASS_AT[r] for r in share), fails=fails)
+    interval = _interval(subject, each)
+    high = {FEW: max(few.interval[1], interval[1]), SOME: some.interval[1]}
+    verdict = judged(
+        passes=all(share[r] <= PASS_AT[r] and high[r] <= FAIL_ABOVE[r] for r in share),
+        fails=any(low[rate] > FAIL_ABOVE[rate] for rate in low),
+    )
     against = "other takes of the same person" if subject.hard else "clips of other people"
     return Outcome(
         measure=MEASURE,
         figure=few.share,
         chance=FEW,
-        interval=_interval(subject, each),
+        interval=interval,
         threshold=FAIL_ABOVE[FEW],
         verdict=verdict,
         meaning=_words(few.share, some.share, against, what),

@@ -8,6 +8,9 @@ F-S-R-N.bin               a reply as it came, in Flower's bytes: an update, or o
 F-S-R-sum.safetensors     of a secure sum: `sum`, (length,) float64, decoded as the server learnt
                           it; metadata `members`, `pseudonyms` (JSON lists), `step`, `attempt`
 F-S-R-masked.safetensors  of a secure sum: what came, uint32 (length,), by member number
+F-S-R-sum-earlier-1...    sums that were made of the same round before, with other members or in
+                          another session, and their masked vectors: nothing that was revealed
+                          is written over
 F-S-R-noised.safetensors  like a sum, where the server saw single updates and put noise on their sum
 F-reference.safetensors   a head (`server.run.save_head`) whose reference is public: no device was
                           asked for one
@@ -15,8 +18,9 @@ privacy.json              {"federations": {F: claim}}, see `server.audit.transcr
 
 `sum` and masked vectors are a stage's arrays one behind the other in the specification's order
 (`common.privacy.release.flat`). Where devices weight their update in secret, one entry more
-follows: the weight. Members are numbered 1, 2, ... as in the round's session; their pseudonyms are
-what the server knows devices by: a device's five digits in a simulation, else its node's id.
+follows: the weight. Masked vectors of round 0 have the arrays twice before it, as coarse steps and
+as what is left of them. Members are numbered 1, 2, ... as in the round's session; their pseudonyms
+are what the server knows devices by: a device's five digits in a simulation, else its node's id.
 
 Beside a folder `run`, the folder `run-truth` is the researcher's side, see `server.audit.truth`; no
 server has it.
@@ -26,6 +30,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -42,6 +47,7 @@ from server.audit.transcript import Claim, Ring, SecureSum, Vector, truth_folder
 PRIVACY: Final = "privacy.json"
 SUM: Final = "sum"
 NOISED: Final = "noised"
+SUFFIX: Final = ".safetensors"
 
 
 def write_sum(
@@ -55,7 +61,7 @@ def write_sum(
     masked: Mapping[int, Ring] | None = None,
     kind: str = SUM,
 ) -> None:
-    """Keep what a secure sum left of one round; a later attempt at the round takes its place.
+    """Keep what a secure sum left of one round, beside other sums that the round had before.
 
     Args:
         folder: of the record, made if it is missing.
@@ -75,10 +81,31 @@ def write_sum(
         "step": repr(float(step)),
         "attempt": str(attempt),
     }
+    _put_aside(folder, f"{stem}-{kind}", f"{stem}-masked" if kind == SUM else "", about)
     whole = {SUM: np.ascontiguousarray(total, dtype=np.float64)}
     if masked is not None:
         _save_vectors(folder / f"{stem}-masked.safetensors", masked)
     write_atomically(folder / f"{stem}-{kind}.safetensors", save(whole, about))
+
+
+def _put_aside(folder: Path, sum_stem: str, masked_stem: str, about: Mapping[str, str]) -> None:
+    """Copy an earlier sum that is not just this one, written once more."""
+    path = folder / f"{sum_stem}{SUFFIX}"
+    if not path.exists() or _tensors(path)[1] == about:
+        return
+    number = 1
+    while (folder / _earlier(sum_stem, number)).exists():
+        number += 1
+    for stem in filter(None, (masked_stem, sum_stem)):
+        if (folder / f"{stem}{SUFFIX}").exists():
+            content = (folder / f"{stem}{SUFFIX}").read_bytes()
+            write_atomically(folder / _earlier(stem, number), content)
+    if masked_stem:
+        (folder / f"{masked_stem}{SUFFIX}").unlink(missing_ok=True)
+
+
+def _earlier(stem: str, number: int) -> str:
+    return f"{stem}-earlier-{number}{SUFFIX}"
 
 
 def write_plain(folder: Path, stem: str, plain: Mapping[int, Vector]) -> None:
@@ -92,14 +119,24 @@ def _save_vectors(path: Path, vectors: Mapping[int, npt.NDArray[Any]]) -> None:
 
 
 def read_sum(folder: Path, stem: str, kind: str = SUM) -> SecureSum | None:
-    """What `write_sum` kept; None where there is none.
+    """What `write_sum` kept, earlier sums of the round with it; None where there is none.
 
     Raises:
         WorkError: a file is damaged or not a sum.
     """
-    path = folder / f"{stem}-{kind}.safetensors"
+    path = folder / f"{stem}-{kind}{SUFFIX}"
     if not path.exists():
         return None
+    hidden = truth_folder(folder) / f"{stem}-plain{SUFFIX}"
+    found = _read(path, folder / f"{stem}-masked{SUFFIX}", hidden)
+    earlier, number = [], 1
+    while (before := folder / _earlier(f"{stem}-{kind}", number)).exists():
+        earlier.append(_read(before, folder / _earlier(f"{stem}-masked", number), None))
+        number += 1
+    return dataclasses.replace(found, earlier=tuple(earlier))
+
+
+def _read(path: Path, masked: Path, hidden: Path | None) -> SecureSum:
     arrays, about = _tensors(path)
     try:
         names = dict(
@@ -112,22 +149,26 @@ def read_sum(folder: Path, stem: str, kind: str = SUM) -> SecureSum | None:
     if total.ndim != 1 or not np.isfinite(total).all() or not names:
         raise WorkError(f"{path.name} is not a recorded sum: {SUM!r} is no finite vector")
     by_number = {str(number): str(name) for number, name in names.items()}
-    masked = _vectors(folder / f"{stem}-masked.safetensors", by_number, np.uint32, len(total))
-    hidden = truth_folder(folder) / f"{stem}-plain.safetensors"
-    plain = _vectors(hidden, by_number, np.float64, len(total))
-    return SecureSum(tuple(by_number.values()), total, masked, plain, step, attempt)
+    length = len(total)
+    # round 0 travels as two limbs, see `common.secure_aggregation.rounds`
+    came = _vectors(masked, by_number, np.uint32, (length, 2 * length - 1))
+    plain = _vectors(hidden, by_number, np.float64, (length,)) if hidden else {}
+    return SecureSum(tuple(by_number.values()), total, came, plain, step, attempt)
 
 
 def _vectors(
-    path: Path, names: Mapping[str, str], dtype: type[np.generic], length: int
+    path: Path, names: Mapping[str, str], dtype: type[np.generic], lengths: tuple[int, ...]
 ) -> dict[str, npt.NDArray[Any]]:
     """Vectors by pseudonym; a member who left later has none and keeps its number."""
     if not path.exists():
         return {}
     found = _tensors(path)[0]
-    if any(each.shape != (length,) or each.dtype != dtype for each in found.values()):
+    shapes = {each.shape for each in found.values()}
+    right = len(shapes) <= 1 and shapes <= {(length,) for length in lengths}
+    if not right or any(each.dtype != dtype for each in found.values()):
         raise WorkError(
-            f"{path.name}: a vector is not of {np.dtype(dtype).name} and the sum's length {length}"
+            f"{path.name}: a vector is not of {np.dtype(dtype).name} and the sum's length "
+            f"{lengths[0]}"
         )
     return {names.get(number, f"member {number}"): each for number, each in sorted(found.items())}
 
@@ -147,7 +188,10 @@ def write_claim(folder: Path, federation: str, claim: Claim) -> None:
         WorkError: the file is there and is none of these.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    told = {"federations": {**_claims(folder / PRIVACY), federation: dataclasses.asdict(claim)}}
+    asked = dataclasses.asdict(claim)
+    if claim.void:
+        asked["epsilon"] = None
+    told = {"federations": {**_claims(folder / PRIVACY), federation: asked}}
     write_atomically(folder / PRIVACY, (json.dumps(told, indent=1) + "\n").encode())
 
 
@@ -162,11 +206,12 @@ def read_claim(folder: Path, federation: str) -> Claim | None:
     if told is None:
         return None
     try:
-        claim = Claim(**told)
-        numbers = (claim.noise_multiplier, claim.clip, claim.delta, claim.epsilon, claim.rounds)
+        claim = _claim(told)
+        numbers = [claim.noise_multiplier, claim.clip, claim.delta]
+        numbers += [] if claim.void else [claim.epsilon, claim.rounds]
         good = all(float(number) > 0 and np.isfinite(number) for number in numbers)
         flags = type(claim.seeded) is bool and type(claim.individual) is bool
-    except (ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise WorkError(f"{path.name} is not a claim of differential privacy: {error}") from error
     if not good or not flags:
         raise WorkError(
@@ -174,6 +219,13 @@ def read_claim(folder: Path, federation: str) -> Claim | None:
             "individual true or false"
         )
     return claim
+
+
+def _claim(told: Mapping[str, Any]) -> Claim:
+    """A void claim has no epsilon in JSON, which knows no infinity."""
+    void = tuple(str(reason) for reason in told.get("void", ()))
+    epsilon = math.inf if void and told["epsilon"] is None else told["epsilon"]
+    return Claim(**{**told, "void": void, "epsilon": epsilon})
 
 
 def _claims(path: Path) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from server.audit.attacks import (
 )
 from server.audit.finding import INDIVIDUAL, VIEWS, Attack, Finding, Verdict, not_measurable
 from server.audit.subject import Subject
+from server.audit.transcript import Claim
 
 SCHEMA: Final = 1
 ATTACKS: Final[tuple[Attack, ...]] = (
@@ -117,10 +118,18 @@ def document(subject: Subject, findings: Sequence[Finding], *, run: str) -> dict
         "devices": len(transcript.pseudonyms),
         "seed": subject.seed,
         "secure_aggregation": any(r.secure for r in transcript.head_rounds),
-        "claim": dataclasses.asdict(transcript.claim) if transcript.claim else None,
+        "claim": _claim(transcript.claim) if transcript.claim else None,
         "verdict": str(overall(findings)),
         "attacks": [plain(dataclasses.asdict(finding)) for finding in findings],
     }
+
+
+def _claim(claim: Claim) -> Any:
+    """A claim as it was made; why it is void where it is, and then without an epsilon."""
+    told = dataclasses.asdict(claim)
+    if not claim.void:
+        del told["void"]
+    return plain(told)
 
 
 def ledger_document(findings: Sequence[Finding], *, run: str) -> dict[str, Any]:

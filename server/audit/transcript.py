@@ -29,11 +29,13 @@ class Received:
         pseudonym: by which the server knows the device.
         arrays: float values by name, as they came, also names that no update has.
         numbers: whatever else stood in the reply in clear.
+        odd: names that an update has, in another place or form than an update's.
     """
 
     pseudonym: str
     arrays: Mapping[str, Vector] = field(repr=False)
     numbers: Mapping[str, object]
+    odd: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,13 @@ class SecureSum:
         members: pseudonyms of whose vectors `total` is the sum.
         total: (length,) the decoded sum: a stage's arrays one behind the other, and perhaps the sum
             of the devices' weights behind them.
-        masked: (length,) the vectors as they came, by pseudonym; empty if they were not kept.
+        masked: (length,) the vectors as they came, by pseudonym; empty if they were not kept. Of
+            round 0 (2 * length - 1,): coarse steps, what is left of them, and the weight.
         plain: (length,) what was masked, by pseudonym: only the researcher has it.
         step: distance of two encoded numbers; 0 if it is not known.
         attempt: at the round, from 0.
         unsigned: pseudonyms of whose keys no signature came, so that the server can change them.
+        earlier: sums that were made of the same round before, in their order.
     """
 
     members: tuple[str, ...]
@@ -58,6 +62,7 @@ class SecureSum:
     step: float = 0.0
     attempt: int = 0
     unsigned: tuple[str, ...] = ()
+    earlier: tuple[SecureSum, ...] = ()
 
     def weight(self, specification: HeadSpecification, stage: str) -> float:
         """By what the sum is divided to be a mean: its last entry, or the number of members."""
@@ -110,10 +115,12 @@ class Claim:
         noise_multiplier: standard deviation of the noise on the sum, in units of `clip`; above 0.
         clip: bound of one device's update (L2), above 0.
         delta: 0..1.
-        epsilon: for all rounds together.
-        rounds: noised releases that `epsilon` accounts for, at least 1.
+        epsilon: for all rounds together; infinite where void.
+        rounds: noised releases that `epsilon` accounts for, at least 1 unless void.
         seeded: whether the noise came from a seed, so that it promises nothing.
         individual: whether each device's own update has all of that noise.
+        void: reasons for which the run's own accountant promises nothing any more, as they stand in
+            `common.privacy.accountant.record`; empty where it does.
     """
 
     noise_multiplier: float
@@ -123,6 +130,7 @@ class Claim:
     rounds: int
     seeded: bool = False
     individual: bool = False
+    void: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -134,12 +142,14 @@ class Transcript:
         rounds: in their order, all stages.
         final: the head after the last round.
         claim: of differential privacy, if there is one.
+        unasked: replies that had content though nothing but a test of a head was asked for.
     """
 
     plan: FederationPlan
     rounds: tuple[Round, ...]
     final: UniversalHead
     claim: Claim | None = None
+    unasked: tuple[Received, ...] = ()
 
     @property
     def head_rounds(self) -> tuple[Round, ...]:

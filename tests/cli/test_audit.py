@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from cli import audit
 from cli.simulate import run
+from client.ledger import Ledger
 from common.errors import UsageError
 from common.paths import simulated_device
 from simulations.settings import SimulationSettings
@@ -43,6 +44,7 @@ def test_a_run_of_today_fails_for_what_it_tells_in_clear(record: Path, tmp_path:
     metadata = next(a for a in told["attacks"] if a["id"] == "A12")
     assert metadata["verdict"] == "fail"
     assert "num-examples" in metadata["meaning"]
+    assert set(metadata["details"]["found"]) == {"number 'num-examples'"}
     assert told["run"] == "run"
     assert json.loads((tmp_path / "out" / "audit.json").read_text()) == told
     assert "<h1>" in (tmp_path / "out" / "audit.html").read_text()
@@ -110,6 +112,22 @@ def test_the_owner_is_told_of_round_0_too(record: Path) -> None:
     finding = json.loads(done.stdout)["attacks"][0]
     assert finding["details"]["references"] == 1
     assert "recognise whose device it is" in finding["meaning"]
+
+
+def test_an_owner_learns_that_the_noise_was_too_weak(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    for number in range(3):
+        entry = {"stage": "head", "round": number, "own_clips": 40, "combinations": 7}
+        sums = {"stay": 12, "members": 12, "session": str(number)}
+        noise = {"multiplier": 1e-3, "seeded": False}
+        ledger.append(
+            {**entry, "basis": str(number), "arrays": [{}], "secure_sum": sums, "noise": noise}
+        )
+    done = CliRunner().invoke(app, [str(tmp_path / "ledger.jsonl"), "--json"])
+    finding = json.loads(done.stdout)["attacks"][0]
+    assert (done.exit_code, finding["verdict"]) == (1, "fail")
+    assert finding["details"]["epsilon"] > 1e5
+    assert "too little noise to hide" in finding["meaning"]
 
 
 def test_the_stock_protocol_is_not_mixed_with_another_run(record: Path) -> None:

@@ -22,6 +22,12 @@ from server.audit.transcript import Vector
 MEASURE = "epsilon as estimated by canary devices"
 FEWEST = 20
 ALLOWANCE = 1.25
+LEAST = 0.5
+"""Of the claim: what canaries show that are in every sum under noise of the claimed strength."""
+UNSEEN = (
+    " So little of the canaries shows that they may have been in no sum, or shortened before: that "
+    "says nothing of the noise."
+)
 
 
 def leanings(steps: list[Step], directions: Vector) -> Vector:
@@ -49,6 +55,8 @@ def run(subject: Subject, view: str) -> Outcome:
         return not_measurable(
             MEASURE, "the run claims no differential privacy, epsilon is infinite"
         )
+    if claim.void:
+        return not_measurable(MEASURE, f"nothing is claimed any more, since {claim.void[0]}")
     if subject.canaries is None or len(subject.canaries) < FEWEST:
         return not_measurable(MEASURE, f"the run had no {FEWEST} canary devices")
     size = subject.canaries.shape
@@ -60,8 +68,9 @@ def run(subject: Subject, view: str) -> Outcome:
     estimate = estimated_epsilon(sent, unsent, claim.delta)
     by_rates, by_one_run = held_out(sent, unsent, claim.delta)
     low = max(by_rates, by_one_run)
+    seen = estimate >= LEAST * claim.epsilon
     verdict = judged(
-        passes=estimate <= ALLOWANCE * claim.epsilon and low <= claim.epsilon,
+        passes=seen and estimate <= ALLOWANCE * claim.epsilon and low <= claim.epsilon,
         fails=estimate > ALLOWANCE * claim.epsilon or low > claim.epsilon,
     )
     return Outcome(
@@ -71,9 +80,9 @@ def run(subject: Subject, view: str) -> Outcome:
         threshold=ALLOWANCE * claim.epsilon,
         verdict=verdict,
         meaning=f"The noise lets through what epsilon {estimate:.1f} would (at least {low:.1f} "
-        f"with 95 % confidence); {claim.epsilon:.1f} is claimed.",
+        f"with 95 % confidence); {claim.epsilon:.1f} is claimed." + ("" if seen else UNSEEN),
         change=""
-        if verdict is Verdict.PASS
+        if verdict is not Verdict.FAIL
         else "The noise is weaker than claimed: look for noise that is too small, reused or drawn "
         "from a seed, or a clip that is not applied.",
         details={
@@ -81,6 +90,7 @@ def run(subject: Subject, view: str) -> Outcome:
             "lower_bound": low,
             "lower_bounds": {"rates": by_rates, "one run": by_one_run},
             "canaries": size[0],
+            **({} if seen else {"reason": "the canaries hardly show in the sums"}),
         },
     )
 

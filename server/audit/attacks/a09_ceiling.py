@@ -3,7 +3,7 @@
 T rounds with Gaussian noise of z times the clip are one Gaussian mechanism with mu = sqrt(T) / z,
 so that no attack's true positives exceed Phi(Phi^-1(FPR) + mu) (Dong, Roth and Su, JRSS-B 2022).
 The claim itself is looked at too: its noise has to be no one's to draw again, for every release
-that was made, and its epsilon has to follow from it.
+that was made, and its epsilon has to follow from it; a run that itself calls it void fails.
 """
 
 from __future__ import annotations
@@ -84,6 +84,8 @@ def claim_faults(subject: Subject) -> list[str]:
     transcript, claim = subject.transcript, subject.transcript.claim
     if claim is None:
         return []
+    if claim.void:
+        return [f"the run's own accountant calls it void, since {why}" for why in claim.void]
     found = []
     if claim.seeded:
         found.append("its noise came from a seed, and whoever has the seed takes it off again")

@@ -6,18 +6,18 @@ and spread of every feature, and for narrow features how they move together.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from common.heads.specification import REFERENCE_STAGE
 from server.audit.finding import INDIVIDUAL, SUM, Attack, Outcome, Verdict, not_measurable
+from server.audit.reply_parts import HARMLESS
 from server.audit.subject import Subject
 from server.audit.transcript import Received, Round
 
 MEASURE = "kinds of data in clear that no update needs"
-HARMLESS: Final = ("round", "specification")
-PROTOCOL: Final = ("attempt", "dsts", "federation", "member", "nids", "session", "stage", "step")
-"""Further names that a secure sum's messages may tell in clear."""
+NO_NUMBERS: Final = ("array", "bytes", "empty record")
+"""How what is no number begins, as it is named."""
 
 
 def run(subject: Subject, view: str) -> Outcome:
@@ -31,7 +31,10 @@ def run(subject: Subject, view: str) -> Outcome:
         for reply in each.received:
             for name in _extra(reply, each, expected, view):
                 found[name] = found.get(name, 0) + 1
-    replies = sum(len(r.received) for r in rounds)
+    for reply in subject.transcript.unasked:
+        for name in _any(reply):
+            found[name] = found.get(name, 0) + 1
+    replies = sum(len(r.received) for r in rounds) + len(subject.transcript.unasked)
     told = "; ".join(f"{name[:60]} in {count} replies" for name, count in sorted(found.items())[:8])
     beside = f"In clear beside the update: {told}." if found else "Nothing else is told in clear."
     return Outcome(
@@ -47,11 +50,28 @@ def run(subject: Subject, view: str) -> Outcome:
 
 
 def _extra(reply: Received, each: Round, expected: set[str], view: str) -> Iterator[str]:
-    harmless = HARMLESS + PROTOCOL if each.secure else HARMLESS
-    yield from (f"number {name!r}" for name in reply.numbers if name not in harmless)
+    clear = {name: value for name, value in reply.numbers.items() if name not in HARMLESS}
+    yield from _entries(clear)
     yield from (f"array {name!r}" for name in reply.arrays if name not in expected)
+    yield from reply.odd
     if view == SUM and expected & set(reply.arrays):
         yield "a single reference" if each.stage == REFERENCE_STAGE else "a single update"
+
+
+def _any(reply: Received) -> Iterator[str]:
+    """Everything in a reply to a test, which has nothing to tell."""
+    told = (*_entries(reply.numbers), *(f"array {name!r}" for name in reply.arrays))
+    yield from (f"{name} of a test" for name in told or reply.odd)
+
+
+def _entries(numbers: Mapping[str, object]) -> Iterator[str]:
+    for name, value in numbers.items():
+        yield f"{'bytes' if _has_bytes(value) else 'number'} {name!r}"
+
+
+def _has_bytes(value: object) -> bool:
+    several = value if isinstance(value, list) else [value]
+    return any(isinstance(each, bytes) for each in several)
 
 
 def _reference(rounds: tuple[Round, ...]) -> str:
@@ -70,7 +90,7 @@ def _reference(rounds: tuple[Round, ...]) -> str:
 def _change(found: dict[str, int]) -> str:
     if not found:
         return ""
-    if any(name.startswith("array") for name in found):
+    if any(name.startswith(NO_NUMBERS) for name in found):
         return (
             "Send nothing but the arrays of the specification: the egress gate must refuse these."
         )

@@ -182,6 +182,45 @@ def test_a_cohort_that_is_summed_twice_is_caught_by_name(summed: Subject) -> Non
     assert "differ in 1 device(s): 00000" in outcome.meaning
 
 
+def test_heads_that_differ_in_the_sign_of_0_alone_are_one_head(summed: Subject) -> None:
+    rounds = list(summed.transcript.rounds)
+    weight = rounds[2].head.arrays["user.weight"]
+    assert not weight.any(), "the lab does not train the user branch"
+    arrays = {**rounds[2].head.arrays, "user.weight": np.where(np.eye(*weight.shape), -0.0, weight)}
+    secure = secure_of(rounds[2])
+    fewer = replace(secure, members=secure.members[1:])
+    replayed = replace(
+        rounds[2], number=3, secure=fewer, head=replace(rounds[2].head, arrays=arrays)
+    )
+    outcome = a11_cohort.run(with_rounds(summed, [*rounds[:3], replayed]), SUM)
+    assert outcome.verdict is Verdict.FAIL
+    assert "over the same head with cohorts that differ in 1 device(s): 00000" in outcome.meaning
+
+
+def test_two_references_are_differenced_whatever_the_head(summed: Subject) -> None:
+    rounds = list(summed.transcript.rounds)
+    told = replace(rounds[0], secure=SecureSum(summed.members, np.zeros(512)))
+    fewer = replace(rounds[1].head, arrays={n: a + 1 for n, a in rounds[1].head.arrays.items()})
+    again = replace(told, head=fewer, secure=SecureSum(summed.members[1:], np.zeros(512)))
+    assert (
+        a11_cohort.run(with_rounds(summed, [told, *rounds[1:]]), SUM).details["differenced"] == []
+    )
+    outcome = a11_cohort.run(with_rounds(summed, [told, again, *rounds[1:]]), SUM)
+    assert outcome.verdict is Verdict.FAIL
+    assert "summed over the same features with cohorts that differ in 1" in outcome.meaning
+
+
+def test_a_sum_before_of_the_same_round_is_not_forgotten(summed: Subject) -> None:
+    rounds = list(summed.transcript.rounds)
+    secure = secure_of(rounds[2])
+    before = replace(secure, members=secure.members[:-1])
+    rounds[2] = replace(rounds[2], secure=replace(secure, earlier=(before,)))
+    outcome = a11_cohort.run(with_rounds(summed, rounds), SUM)
+    assert outcome.verdict is Verdict.FAIL
+    assert "Round 2 was summed twice over the same head" in outcome.meaning
+    assert outcome.details["combinations"] == 7 * (len(rounds) - 1 + 1)
+
+
 def test_the_number_of_examples_in_clear_is_caught_by_name(leaky: Subject) -> None:
     outcome = a12_metadata.run(leaky, INDIVIDUAL)
     assert outcome.verdict is Verdict.FAIL

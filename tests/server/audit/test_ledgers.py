@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
+from scipy.optimize import brentq
 
 from cli.simulate import run
 from client.ledger import Ledger
@@ -12,7 +14,14 @@ from common.errors import WorkError
 from common.paths import simulated_device
 from server.audit.finding import Verdict
 from server.audit.flower_transcript import load_transcript
-from server.audit.ledgers import exposure_finding, hold_against, ledger_finding, likeliest_pseudonym
+from server.audit.ledgers import (
+    MOST_EPSILON,
+    exposure_finding,
+    hold_against,
+    ledger_finding,
+    likeliest_pseudonym,
+)
+from server.audit.statistics import ceiling, gaussian_epsilon
 from server.audit.transcript import Transcript
 from simulations.settings import SimulationSettings
 from tests.simulations.tables import write_table
@@ -94,6 +103,30 @@ def test_a_broken_entry_is_told(sides: tuple[Entries, Transcript]) -> None:
     ],
 )
 def test_exposure_by_mixtures_per_clip(share: float, of_sums: float, verdict: Verdict) -> None:
-    found = exposure_finding(share=share, share_of_sums=of_sums, words="Told.")
+    found = exposure_finding(share=share, share_of_sums=of_sums, epsilon=0.0, words="Told.")
     assert found.verdict is verdict
     assert found.meaning.startswith("Told. That is ")
+
+
+@pytest.mark.parametrize(
+    ("share", "epsilon", "verdict", "measure"),
+    [
+        (0.0, 7.5, Verdict.PASS, "epsilon of rounds under noise"),
+        (0.0, 12.0, Verdict.NOT_MEASURABLE, "epsilon of rounds under noise"),
+        (0.2, 1e7, Verdict.FAIL, "epsilon of rounds under noise"),
+        (0.2, math.inf, Verdict.FAIL, "epsilon of rounds under noise"),
+        (1.5, 0.5, Verdict.FAIL, "exact mixtures told, per clip"),
+    ],
+)
+def test_exposure_by_noise(share: float, epsilon: float, verdict: Verdict, measure: str) -> None:
+    found = exposure_finding(share=share, share_of_sums=0.0, words="Told.", epsilon=epsilon)
+    assert found.verdict is verdict
+    assert found.measure == measure
+    assert found.details["epsilon"] == epsilon
+    assert ("too little to tell" in found.meaning) == (verdict is Verdict.PASS)
+    assert bool(found.change) == (verdict is not Verdict.PASS)
+
+
+def test_the_epsilon_that_fails_lets_nearly_every_clip_be_found() -> None:
+    mu = float(brentq(lambda mu: gaussian_epsilon(mu, 1e-5) - MOST_EPSILON, 1, 9))
+    assert ceiling(0.01, mu) == pytest.approx(0.99, abs=0.001)

@@ -129,6 +129,18 @@ def test_limits_of_the_rarest_false_alarm(leaky: Subject, hits: int, verdict: Ve
     assert (outcome.change == "") == (verdict is Verdict.PASS)
 
 
+@pytest.mark.parametrize(
+    ("members", "verdict"),
+    [(5, Verdict.NOT_MEASURABLE), (300, Verdict.NOT_MEASURABLE), (400, Verdict.PASS)],
+)
+def test_few_clips_are_no_pass(leaky: Subject, members: int, verdict: Verdict) -> None:
+    """None of 300 found: by 95 % it may still be 1.2 % of all, above the 1 % that fails."""
+    scored = {"a": Scored(np.full(members, -1.0), np.linspace(0, 1, 1000))}
+    outcome = membership_outcome(leaky, scored, view=SUM, negatives=1000, what="x", details={})
+    assert outcome.figure == 0
+    assert outcome.verdict is verdict
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10_000))
 def test_alignment_against_written_out_gradients(seed: int) -> None:

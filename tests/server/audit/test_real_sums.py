@@ -72,9 +72,21 @@ def test_the_record_shows_sums_alone(subject: Subject) -> None:
     assert outcome.verdict is Verdict.PASS, outcome.meaning
 
 
-def test_masked_vectors_are_kept_and_short_ones_not_judged(subject: Subject) -> None:
-    assert all(len(each.secure.masked) == DEVICES for each in subject.transcript.head_rounds)  # type: ignore[union-attr]
-    assert a10_masks.run(subject, SUM).verdict is not Verdict.FAIL
+def test_masked_vectors_of_all_rounds_are_kept_and_uniform(subject: Subject) -> None:
+    """Round 0's too, which are longer than its sum."""
+    assert all(len(each.secure.masked) == DEVICES for each in subject.transcript.rounds)  # type: ignore[union-attr]
+    first = subject.transcript.rounds[0].secure
+    assert first is not None
+    length = 2 * len(first.total) - 1
+    assert {vector.shape for vector in first.masked.values()} == {(length,)}
+    assert not a10_masks.run(subject, SUM).details.get("problems")
+
+
+def test_a_reference_that_the_ledger_tells_otherwise_is_named(root: Path, subject: Subject) -> None:
+    entries = list(Ledger(simulated_device(root, 2) / "ledger.jsonl").entries())
+    changed = [{**e, "sha256": "0" * 64} if e.get("round") == 0 else e for e in entries]
+    found = hold_against(changed, subject.transcript, "00002")
+    assert [(d.kind, d.stage, d.round) for d in found] == [("different", "reference", 0)]
 
 
 def test_a_devices_ledger_agrees(root: Path, subject: Subject) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
+from flwr.app import ConfigRecord, Message, RecordDict
 from flwr.common.serde import message_from_proto, message_to_proto
 from flwr.proto.message_pb2 import Message as MessageProto  # pylint: disable=no-name-in-module
 
@@ -53,6 +54,45 @@ def test_a_sum_comes_back_as_it_was(tmp_path: Path) -> None:
     assert (tmp_path / "run-truth").stat().st_mode & 0o777 == 0o700
 
 
+def test_a_later_sum_of_a_round_leaves_the_earlier_one(tmp_path: Path) -> None:
+    kept(tmp_path)
+    kept(tmp_path)  # the same once more is no other sum
+    other = {2: np.arange(3, dtype=np.uint32)}
+    for attempt, masked in ((3, other), (4, None)):
+        total, members = VECTOR + attempt, {1: "00000", 2: "00001"}
+        write_sum(
+            tmp_path,
+            "f-head-1",
+            total=total,
+            members=members,
+            step=0.5,
+            attempt=attempt,
+            masked=masked,
+        )
+    back = read_sum(tmp_path, "f-head-1")
+    assert back is not None
+    assert (back.attempt, back.members, dict(back.masked)) == (4, ("00000", "00001"), {})
+    first, second = back.earlier
+    assert (first.attempt, first.members) == (2, ("00000", "00002"))
+    assert first.total.tolist() == VECTOR.tolist()
+    assert first.masked["00000"].tolist() == [1, 2**32 - 1, 7]
+    assert (second.attempt, second.masked["00001"].tolist()) == (3, [0, 1, 2])
+
+
+def test_an_earlier_sum_gets_the_devices_pseudonyms(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "run-truth", tmp_path / "run-truth")
+    run = tmp_path / "run"
+    shutil.copytree(folder / "run", run)
+    as_sums(load_transcript(folder / "run"), run)
+    total = load_transcript(run).rounds[1].secure.total  # type: ignore[union-attr]
+    write_sum(run, "lab-head-1", total=total, members={1: "1000", 2: "1002"}, step=0.0)
+    write_sum(run, "lab-head-1", total=total, members={1: "1001"}, step=0.0)
+    secure = load_transcript(run).rounds[1].secure
+    assert secure is not None
+    assert secure.members == ("00001",)
+    assert [each.members for each in secure.earlier][1] == ("00000", "00002")
+
+
 @pytest.mark.parametrize("part", ["sum", "masked"])
 def test_a_damaged_file_is_named(tmp_path: Path, part: str) -> None:
     kept(tmp_path)
@@ -62,11 +102,11 @@ def test_a_damaged_file_is_named(tmp_path: Path, part: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "total", [np.array([1.0, np.nan]), np.zeros((1, 3)), np.zeros(2)], ids=["nan", "2-d", "short"]
+    "total", [np.array([1.0, np.nan]), np.zeros((1, 3)), np.zeros(4)], ids=["nan", "2-d", "long"]
 )
 def test_a_sum_that_is_none_is_named(tmp_path: Path, total: np.ndarray) -> None:
     kept(tmp_path)
-    write_sum(tmp_path, "f-head-1", total=total, members={1: "00000"}, step=0.5)
+    write_sum(tmp_path, "f-head-1", total=total, members={1: "00000"}, step=0.5, masked=MASKED)
     with pytest.raises(WorkError, match="f-head-1"):
         read_sum(tmp_path, "f-head-1")
 
@@ -116,8 +156,7 @@ def test_a_record_of_sums_alone_is_a_transcript(
 def step_reply(like: Path, extra: dict[str, int]) -> bytes:
     """A message of a secure sum from the node that sent `like`."""
     message = message_from_proto(MessageProto.FromString(like.read_bytes()))
-    sealed = ConfigRecord({"round": 1, "attempt": 0, "keys": b"\x00" * 32, **extra})
-    content = RecordDict({"step": sealed, "masked": ArrayRecord([np.zeros(4, np.uint32)])})
+    content = RecordDict({"sum": ConfigRecord({"payload": b"\x00" * 32, **extra})})
     return message_to_proto(Message(content, reply_to=message)).SerializeToString()
 
 
@@ -189,6 +228,13 @@ def test_a_claim_comes_back_beside_others(tmp_path: Path) -> None:
     assert read_claim(tmp_path, "fold-3") is None
 
 
+def test_a_void_claim_comes_back_without_an_epsilon(tmp_path: Path) -> None:
+    void = replace(CLAIM, epsilon=math.inf, rounds=0, void=("something left without noise",))
+    write_claim(tmp_path, "fold-1", void)
+    assert "Infinity" not in (tmp_path / "privacy.json").read_text()
+    assert read_claim(tmp_path, "fold-1") == void
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -200,6 +246,9 @@ def test_a_claim_comes_back_beside_others(tmp_path: Path) -> None:
         '"rounds": 1}}}',
         '{"federations": {"f": {"noise_multiplier": 1, "clip": 1, "delta": 1, "epsilon": 1, '
         '"rounds": 1, "seeded": "no"}}}',
+        '{"federations": {"f": {"noise_multiplier": 1, "clip": 1, "delta": 1, "epsilon": null, '
+        '"rounds": 1}}}',
+        '{"federations": {"f": 3}}',
     ],
 )
 def test_a_claim_that_is_none_is_named(tmp_path: Path, text: str) -> None:
