@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 NO_LIMIT = "none"
 DEFAULT = "default"
+ALLOW = "allow"
+REFUSE = "refuse"
 
 
 def exposure(
@@ -30,6 +32,13 @@ def exposure(
         str,
         typer.Option(
             metavar="E", help="Most that rounds under noise may cost: 0 or more, none or default."
+        ),
+    ] = "",
+    bare_updates: Annotated[
+        str,
+        typer.Option(
+            metavar="WORD",
+            help="Whether updates may leave without a secure sum: refuse (default) or allow.",
         ),
     ] = "",
     accept_leak: Annotated[
@@ -47,7 +56,8 @@ def exposure(
 
     A round tells 7 exact mixtures of this device's clips: once there are as many as clips, whoever
     has a clip can tell whether it was among them. By default rounds are declined from a quarter on,
-    and under noise above epsilon 8. All fleets share one budget.
+    and under noise above epsilon 8. All fleets share one budget. Updates leave in secure sums
+    only, unless bare ones are allowed: a server without sums then learns them one by one.
 
     **Example:** `mien device exposure --share 0.1`
     """
@@ -55,7 +65,7 @@ def exposure(
     from client.device.budget import exposure_status, set_accept_leak
 
     with opened_vault(device, passphrase_file) as vault:
-        _change(vault, share, epsilon)
+        _change(vault, share, epsilon, bare_updates)
         if accept_leak is not None:
             set_accept_leak(vault, accept_leak)
         told = exposure_status(vault, vault.ledger.entries())
@@ -65,7 +75,7 @@ def exposure(
         say(*exposure_lines(told))
 
 
-def _change(vault: Vault, share: str, epsilon: str) -> None:
+def _change(vault: Vault, share: str, epsilon: str, bare_updates: str) -> None:
     from client.device.budget import exposure_limits, set_exposure_limits
     from client.exposure import FLEET_LIMITS
 
@@ -74,9 +84,16 @@ def _change(vault: Vault, share: str, epsilon: str) -> None:
         limits,
         share=_limit("share", share, limits.share, FLEET_LIMITS.share),
         epsilon=_limit("epsilon", epsilon, limits.epsilon, FLEET_LIMITS.epsilon),
+        bare_updates=_allowed(bare_updates, limits.bare_updates),
     )
     if changed != limits:
         set_exposure_limits(vault, changed)
+
+
+def _allowed(text: str, now: bool) -> bool:
+    if text and text not in (ALLOW, REFUSE):
+        raise UsageError(f"--bare-updates is {text!r}, expected {ALLOW} or {REFUSE}")
+    return text == ALLOW if text else now
 
 
 def _limit(name: str, text: str, now: float | None, default: float | None) -> float | None:

@@ -95,6 +95,8 @@ def exposure_lines(told: Mapping[str, Any]) -> list[str]:
         f"Exposure: {told['words']}",
         f"Budget: {' and '.join(stays)}; `mien device exposure` changes it",
     ]
+    if limits["bare_updates"]:
+        lines.append("Updates may leave without a secure sum, where the server asks for that")
     if told["accept_leak"]:
         lines.append("Heads that tell mixtures of raw features in one round are accepted")
     if told["declined"]:

@@ -15,12 +15,11 @@ from rich.live import Live
 from rich.table import Table
 
 from cli.console import output, print_json
-from cli.fleet_shared import Folder, Json, say
-from common.errors import UsageError
+from cli.fleet_shared import Folder, Json, opened, say
+from cli.fleet_start import start
 
 if TYPE_CHECKING:
     from server.fleet.events import Event
-    from server.fleet.folder import FederationSettings, FleetFolder
     from server.fleet.status import FleetStatus
 
 LAST_ROUNDS = 10
@@ -91,154 +90,49 @@ def _tell_json(event: Event) -> None:
     print(json_line(event), flush=True)
 
 
-@rounds.command("start")
-def start(
-    folder: Folder,
-    count: Annotated[int, typer.Option("--rounds", help="Rounds to do from now on.")] = 10,
-    backbone: Annotated[
-        str, typer.Option(help="Of the devices; settled when the federation begins.")
-    ] = "mini-xception",
-    head: Annotated[str, typer.Option(help="Kind of head; settled at the beginning.")] = "logistic",
-    strategy: Annotated[str, typer.Option(help="Settled at the beginning.")] = "fedavg",
-    quorum: Annotated[
-        int, typer.Option(help="Updates that a round needs; settled at the beginning.")
-    ] = 3,
-    deadline: Annotated[
-        float, typer.Option(help="Seconds that devices have to answer; settled at the beginning.")
-    ] = 120.0,
-    over_sample: Annotated[
-        float,
-        typer.Option(
-            help="Devices asked for each that the quorum needs, such as 1.3: a round then ends "
-            "with the quorum's last answer. 0 asks all and waits for all. Settled at the "
-            "beginning."
-        ),
-    ] = 0.0,
-    secure_sum: Annotated[
-        bool,
-        typer.Option(
-            "--secure-sum/--no-secure-sum",
-            help="Whether devices mask their updates, so that the server learns sums alone. "
-            "Settled at the beginning.",
-        ),
-    ] = True,
-    smallest_sum: Annotated[
-        int,
-        typer.Option(help="Devices without whom no sum is revealed, 3 or more. Settled then, too."),
-    ] = 10,
-    clip_norm: Annotated[
-        float, typer.Option(help="Norm that devices shorten updates to; 0 none. Settled then, too.")
-    ] = 0.0,
-    noise_multiplier: Annotated[
-        float,
-        typer.Option(
-            help="Differential privacy: noise in clip norms, see `mien privacy plan`; needs "
-            "--reference. 0 none. Settled then, too."
-        ),
-    ] = 0.0,
-    reference: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="HEAD",
-            help="Head of public data (`mien simulate --save-head`): its centre and spread stand "
-            "in for what devices would tell in round 0.",
-        ),
-    ] = None,
-    accept_leak: Annotated[
-        bool,
-        typer.Option(
-            "--accept-leak",
-            help="Federate a head that tells mixtures of raw features in one round; devices whose "
-            "owners did not accept that decline.",
-        ),
-    ] = False,
-) -> None:
-    """Ask for rounds; the running server begins within seconds.
-
-    The first call settles what the federation is. Later calls ask for more rounds of the same one,
-    and end a pause.
-
-    **Example:** `mien server rounds start --folder fleet --rounds 20 --quorum 5`
-    """
-    from server.fleet.begin import Protection, default_settings
-    from server.fleet.check import check_fits, load_table
-    from server.fleet.folder import FleetFolder, Wanted
-
-    if count < 1:
-        raise UsageError(f"rounds is {count}, expected at least 1")
-    there = FleetFolder(folder)
-    if not there.begun:
-        settings = default_settings(
-            backbone=backbone,
-            head=head,
-            strategy=strategy,
-            quorum=quorum,
-            deadline=deadline,
-            over_sample=over_sample,
-            accept_leak=accept_leak,
-            protection=Protection(
-                secure_sum=secure_sum,
-                smallest_sum=smallest_sum,
-                clip_norm=clip_norm,
-                noise_multiplier=noise_multiplier,
-            ),
-        )
-        _settle_reference(there, settings, reference)
-        if table := load_table(there.federation):
-            check_fits(table, settings.specification)
-        there.begin(settings)
-    done = there.rounds_done()
-    there.want(Wanted(done + count))
-    say(f"{done + count} rounds are wanted in all, {done} are done.")
-
-
-def _settle_reference(
-    there: FleetFolder, settings: FederationSettings, reference: Path | None
-) -> None:
-    """Keep the public reference; noise is worth nothing beside what devices tell without it.
-
-    Raises:
-        UsageError: it is missing for noised rounds, or made for another head.
-    """
-    if reference is None:
-        if settings.plan.noise_multiplier:
-            raise UsageError(
-                f"noise-multiplier is {settings.plan.noise_multiplier:g} without a reference: "
-                "devices would tell theirs without noise, and nothing could be promised; name a "
-                "head of public data by --reference"
-            )
-        return
-    from common.heads.file import load_head
-
-    head, _ = load_head(reference)
-    made_for = head.specification
-    if made_for != settings.specification:
-        raise UsageError(
-            f"{reference}: is made for {made_for.kind} on {made_for.features}, the federation is "
-            f"of {settings.specification.kind} on {settings.specification.features}; make one for "
-            "these"
-        )
-    there.keep_reference(head)
+rounds.command("start")(start)
 
 
 @rounds.command("pause")
 def pause(folder: Folder) -> None:
     """Ask nobody for a further round; one that is under way is finished."""
-    from server.fleet.folder import FleetFolder
-
-    there = FleetFolder(folder)
-    there.want(replace(there.wanted(), paused=True))
+    _set_paused(folder, True)
     say("Paused. Go on by: mien server rounds resume")
 
 
 @rounds.command("resume")
 def resume(folder: Folder) -> None:
     """Go on after a pause."""
+    _set_paused(folder, False)
+    say("Going on.")
+
+
+def _set_paused(folder: Path, paused: bool) -> None:
     from server.fleet.folder import FleetFolder
 
+    opened(folder)
     there = FleetFolder(folder)
-    there.want(replace(there.wanted(), paused=False))
-    say("Going on.")
+    there.want(replace(there.wanted(), paused=paused))
+
+
+@rounds.command("abandon")
+def abandon(folder: Folder) -> None:
+    """Give up a secure sum that waits for members who will never come back.
+
+    The round is then asked for anew. Devices that gave their shares of the sum which is given up
+    help with no other one over the same head: they stay out of this round and come back in the
+    next.
+
+    **Example:** `mien server rounds abandon --folder fleet`
+    """
+    from server.fleet.abandon import abandon_sum
+    from server.fleet.folder import FleetFolder
+
+    kept = abandon_sum(FleetFolder(folder))
+    say(
+        f"The secure sum of round {kept.round} is given up. Devices that gave their shares for it "
+        f"({len(kept.revealed)} came) stay out of this round."
+    )
 
 
 @rounds.command("history")

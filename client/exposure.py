@@ -4,7 +4,8 @@ Everything is counted from the ledger's entries, so that restarts, runs and flee
 budget. An update that leaves as it is tells C - 1 exact mixtures of the device's clips
 (`common.heads.leak`); at most as many as there are clips. In a secure sum the mixtures are of all
 members' clips; under noise epsilon counts instead. The server's word is not needed for any of it:
-noise and secure sums are what the device itself did.
+noise and secure sums are what the device itself did. Of a noised sum that may be of too few members
+its own share of the noise alone counts, since all others may be the server's.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from client.exposure_limits import (
     ExposureLimits as ExposureLimits,
 )
 from client.exposure_limits import is_number
+from common.heads.digest import digest_of
 from common.heads.leak import combinations
 from common.heads.specification import HEAD_STAGE, REFERENCE_STAGE, HeadSpecification
 
@@ -35,6 +37,10 @@ if TYPE_CHECKING:
 
 Entry = Mapping[str, Any]
 DECLINES: Final = "declines this round: "
+LEAST_NOISE: Final = 1.0
+"""Multiplier below which noise is none where no epsilon limits it. At 1 its spread in any direction
+is as long as the longest update; below, one round alone tells whether this device took part, by the
+best test at even odds, with more than Phi(1/2) = 69 % right, and after a handful nearly always."""
 _ROUNDING: Final = 1.0 + 1e-6
 _SUM_KEYS: Final = ("stay", "members", "session")
 _NOISE_KEYS: Final = ("multiplier", "seeded")
@@ -79,7 +85,7 @@ class Exposure:
         open_combinations: exact mixtures told by updates that left as they are.
         sum_combinations: mixtures of all members' clips, told by secure sums.
         fewest_in_sums: smallest threshold of those sums, 0 without any.
-        noised: rounds under noise.
+        noised: rounds under noise that counts.
         epsilon: that these cost together at the limits' delta.
     """
 
@@ -167,13 +173,15 @@ def would_exceed(
         return Decision(True, "takes part: nothing leaves the device in this round", before)
     if _left_before(kept, asked):
         return Decision(True, "takes part: this very update has left before", before)
-    after = _exposure([*releases, _Release.of_asked(asked, clips)], clips, limits)
+    new = _Release.of_asked(asked, clips)
+    after = _exposure([*releases, new], clips, limits)
     if asked.stage == REFERENCE_STAGE:
         return Decision(True, "takes part: a reference holds no exact mixture of clips", after)
-    if asked.noise and limits.epsilon is not None:
+    hidden = new.counted_noise(limits) > 0
+    if hidden and limits.epsilon is not None:
         fits = after.epsilon <= limits.epsilon * _ROUNDING
         return Decision(fits, _epsilon_sentence(fits, after, limits), after)
-    if asked.noise or limits.share is None:
+    if hidden or limits.share is None:
         return Decision(True, "takes part: its owner set no limit for such a round", after)
     summed = asked.stay >= limits.fewest_in_sum
     told = after.share_of_sums if summed else after.share
@@ -229,8 +237,7 @@ def basis_of(request: Request, clips: ClipSet) -> str:
     under its name.
     """
     told = hashlib.sha256(json.dumps(request.numbers(), sort_keys=True).encode())
-    for name in sorted(request.head.arrays):
-        told.update(name.encode() + b"\0" + request.head.arrays[name].astype("<f4").tobytes())
+    told.update(digest_of(request.head.arrays).encode())
     told.update(json.dumps([clips.names, clips.users, clips.labels.tolist()]).encode())
     return told.hexdigest()
 
@@ -271,6 +278,13 @@ class _Release:
             noise=_noise(noise) if isinstance(noise, Mapping) else 0.0,
         )
 
+    def counted_noise(self, limits: ExposureLimits) -> float:
+        """The multiplier that protects this device under its limits; 0 where that is none."""
+        few = 0 < self.stay < limits.fewest_in_sum
+        noise = self.noise / math.sqrt(self.stay) if few else self.noise
+        unlimited = limits.epsilon is None and limits.share is not None
+        return 0.0 if unlimited and noise < LEAST_NOISE else noise
+
     @classmethod
     def of_asked(cls, asked: Asked, clips: int) -> _Release:
         return cls(asked.stage, clips, asked.combinations, asked.stay, asked.noise)
@@ -296,9 +310,10 @@ def _protection(entry: Entry) -> tuple[str, str]:
 
 def _exposure(releases: list[_Release], clips: int, limits: ExposureLimits) -> Exposure:
     heads = [each for each in releases if each.stage != REFERENCE_STAGE]
-    noised = [each for each in heads if each.noise]
-    summed = [each for each in heads if not each.noise and each.stay >= limits.fewest_in_sum]
-    bare = [each for each in heads if not each.noise and each.stay < limits.fewest_in_sum]
+    noised = [noise for each in heads if (noise := each.counted_noise(limits))]
+    unhidden = [each for each in heads if not each.counted_noise(limits)]
+    summed = [each for each in unhidden if each.stay >= limits.fewest_in_sum]
+    bare = [each for each in unhidden if each.stay < limits.fewest_in_sum]
     return Exposure(
         rounds=len(heads),
         references=len(releases) - len(heads),
@@ -312,13 +327,13 @@ def _exposure(releases: list[_Release], clips: int, limits: ExposureLimits) -> E
     )
 
 
-def _epsilon(delta: float, noised: list[_Release]) -> float:
+def _epsilon(delta: float, noised: list[float]) -> float:
     if not noised:
         return 0.0
     # Here, since it loads SciPy, which a device's status should not need.
     from common.privacy.gaussian import epsilon_of, mu_of
 
-    return epsilon_of(delta, mu_of(each.noise for each in noised))
+    return epsilon_of(delta, mu_of(noised))
 
 
 def _total(releases: Iterable[_Release]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from client.exposure import DECLINES, Asked, basis_of, would_exceed
 from common.heads.leak import WIDEST_PROJECTION, mixing_arrays
@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from common.clips import ClipSet
     from common.heads.specification import HeadSpecification
     from common.messages import Request
+
+
+BARE_REFUSED: Final = (
+    "the server asks for an update as it is, and this device sends updates in secure sums only; "
+    "its owner may allow it: mien device exposure --bare-updates allow"
+)
 
 
 def refusal(
@@ -38,6 +44,8 @@ def refusal(
     if why := leak_refusal(request.head.specification, accepted=store.settings().accept_leak):
         return why
     limits = store.exposure_limits()
+    if not stay and not limits.bare_updates:
+        return BARE_REFUSED
     if request.stage != HEAD_STAGE or (limits.share is None and limits.epsilon is None):
         return None
     used = store.clips() if clips is None else clips

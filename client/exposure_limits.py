@@ -24,7 +24,10 @@ class ExposureLimits:
         epsilon: most that noised rounds may cost together at `delta`; None for no limit.
         delta: see there.
         fewest_in_sum: members without whom no sum is revealed; a secure sum that may be of fewer
-            counts as an update that leaves as it is.
+            counts as an update that leaves as it is, and in a noised one of fewer this device's
+            own share of the noise alone counts.
+        bare_updates: whether updates may leave as they are, without a secure sum. A server that
+            asks for one over a head whose sum it has would take the device's part out of the sum.
 
     Raises:
         UsageError: a value out of range.
@@ -34,6 +37,7 @@ class ExposureLimits:
     epsilon: float | None = 8.0
     delta: float = 1e-5
     fewest_in_sum: int = 10
+    bare_updates: bool = False
 
     def __post_init__(self) -> None:
         for name, value in (("exposure-share", self.share), ("exposure-epsilon", self.epsilon)):
@@ -43,9 +47,13 @@ class ExposureLimits:
             raise UsageError(f"setting delta is {self.delta!r}, expected between 0 and 1")
         if type(self.fewest_in_sum) is not int or self.fewest_in_sum < 2:
             raise UsageError(f"setting fewest-in-sum is {self.fewest_in_sum!r}, expected 2 or more")
+        if type(self.bare_updates) is not bool:
+            raise UsageError(
+                f"setting bare-updates is {self.bare_updates!r}, expected true or false"
+            )
 
 
 FLEET_LIMITS: Final = ExposureLimits()
 """Of a device in a fleet, unless its owner sets others."""
-NO_LIMITS: Final = ExposureLimits(share=None, epsilon=None)
+NO_LIMITS: Final = ExposureLimits(share=None, epsilon=None, bare_updates=True)
 """Of a simulation, unless asked for."""

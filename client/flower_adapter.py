@@ -25,6 +25,7 @@ from client.device.unlock import open_vault
 from client.gate import REFUSED_REASON, let_step_through, let_through
 from client.membership import membership
 from client.settings import DeviceStore
+from client.turns import turn
 from client.vault.device_store import VaultStore
 from common.errors import MienError, WorkError
 from common.paths import simulated_device, simulation_folder
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 RELEASE = "release"
 RELEASE_MESSAGE = f"query.{RELEASE}"
 SUM_MESSAGE = f"query.{SUM}"
-MOST_LINKS = 64
+MOST_LINKS = 2000
 REFUSED_CODE = 2
 
 ClientApp = Callable[[Message, Context], Message]
@@ -180,18 +181,28 @@ def egress_gate(message: Message, context: Context, call_next: ClientApp) -> Mes
     device's error log.
     """
     try:
-        willing = device_folder(message, context).contributors()
-        reply = call_next(message, context)
-        wire = recorddict_to_proto(reply.content).SerializeToString(deterministic=True)
-        read_back = recorddict_from_proto(RecordDictProto.FromString(wire))
         store = device_folder(message, context)
-        if store.contributors() != willing:
-            raise WorkError("a user withdrew, or taking part was paused, during the round")
-        passed = _passed(message, context, store, wire_reply(read_back), len(wire))
-        return Message(passed, reply_to=message)
+        if message.metadata.message_type == RELEASE_MESSAGE:  # which brings, and takes nothing
+            return _gated(message, context, call_next, store)
+        with turn(store):
+            return _gated(message, context, call_next, store)
     except Exception as error:  # noqa: BLE001 - nothing of an error may travel
         _keep_error(message, context, error)
         return Message(Error(REFUSED_CODE, REFUSED_REASON), reply_to=message)
+
+
+def _gated(
+    message: Message, context: Context, call_next: ClientApp, before: DeviceStore
+) -> Message:
+    willing = before.contributors()
+    reply = call_next(message, context)
+    wire = recorddict_to_proto(reply.content).SerializeToString(deterministic=True)
+    read_back = recorddict_from_proto(RecordDictProto.FromString(wire))
+    store = device_folder(message, context)
+    if store.contributors() != willing:
+        raise WorkError("a user withdrew, or taking part was paused, during the round")
+    passed = _passed(message, context, store, wire_reply(read_back), len(wire))
+    return Message(passed, reply_to=message)
 
 
 def _passed(

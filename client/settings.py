@@ -46,6 +46,7 @@ class DeviceSettings:
         draws: of so many own clips.
         peers: personalisation methods to be tested beside `map` and `local-only`.
         exposure_share, exposure_epsilon: see `client.exposure.ExposureLimits`; None for no limit.
+        bare_updates: whether updates may leave without a secure sum, see there.
         accept_leak: whether it trains a head that should not be federated, see
             `common.heads.leak`.
     """
@@ -59,6 +60,7 @@ class DeviceSettings:
     peers: tuple[str, ...] = ()
     exposure_share: float | None = None
     exposure_epsilon: float | None = None
+    bare_updates: bool = True
     accept_leak: bool = False
 
 

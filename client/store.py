@@ -175,7 +175,11 @@ class DeviceFolder:
     def exposure_limits(self) -> ExposureLimits:
         """How much the device is willing to tell: all, unless its settings say otherwise."""
         settings = self.settings()
-        return ExposureLimits(share=settings.exposure_share, epsilon=settings.exposure_epsilon)
+        return ExposureLimits(
+            share=settings.exposure_share,
+            epsilon=settings.exposure_epsilon,
+            bare_updates=settings.bare_updates,
+        )
 
     def note_declined(self, about: str, text: str) -> None:
         """Append to the error log which round was declined, and why."""

@@ -25,6 +25,7 @@ QUIET = {
 """What Flower's programs are told: no telemetry, no look for updates, no installing."""
 
 STOP_SECONDS = 20.0
+CONNECT_SECONDS = 3.0
 LAST_WORDS = 3
 
 
@@ -58,20 +59,33 @@ def free_port() -> int:
 
 
 def await_port(
-    port: int, process: subprocess.Popen[bytes], *, name: str, log: Path, patience: float
+    port: int,
+    process: subprocess.Popen[bytes],
+    *,
+    name: str,
+    log: Path,
+    patience: float,
+    host: str = "127.0.0.1",
 ) -> None:
-    """Wait until a started program listens on a loopback port.
+    """Wait until a started program listens on a port of `host`, a name or an IP address.
 
     Raises:
         WorkError: it ended, or did not within `patience` seconds; with its log's last words.
     """
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline and process.poll() is None:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
+        if _listens(host, port):
+            return
         time.sleep(0.1)
     raise WorkError(f"{name} did not start: {last_words(log)}")
+
+
+def _listens(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=CONNECT_SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 def last_words(log: Path) -> str:
@@ -81,6 +95,20 @@ def last_words(log: Path) -> str:
     except OSError:
         return "it left no log"
     return " ".join(text.strip().splitlines()[-LAST_WORDS:]) or "it said nothing"
+
+
+def complaint(command: Sequence[str], *, patience: float) -> str | None:
+    """What a program that checks something says against it, as one line; None where it is content.
+
+    One that is not done within `patience` seconds is ended, and that is the complaint.
+    """
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=patience
+        )
+    except subprocess.TimeoutExpired:
+        return f"it was not done within {patience:g} s, as where no name server answers"
+    return " ".join(done.stderr.split()) if done.returncode else None
 
 
 def end_session(process: subprocess.Popen[bytes], patience: float = STOP_SECONDS) -> None:

@@ -33,6 +33,7 @@ class Replies:
         late: replies to requests before, which came after their deadline and were dropped.
         noise: multiplier of the noise in `mean` that the accountant may count on; 0 for none.
         hurdles: what went wrong on the way to `mean` without harm to it.
+        capped: a sentence for each device that counts as fewer clips than it says.
     """
 
     updates: tuple[HeadUpdate, ...]
@@ -45,6 +46,7 @@ class Replies:
     late: int = 0
     noise: float = 0.0
     hurdles: tuple[str, ...] = ()
+    capped: tuple[str, ...] = ()
 
     @property
     def faults(self) -> tuple[str, ...]:

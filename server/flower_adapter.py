@@ -10,35 +10,39 @@ import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.common.serde import message_to_proto, recorddict_to_proto
 from flwr.serverapp import Grid
+from flwr.superlink.grid import http_grid
 
 from common.errors import WorkError
-from common.files import write_atomically
 from common.messages import EVALUATE, Request, SumRequest
 from common.secure_aggregation.steps import MASK
 from common.wire import (
     ARRAYS,
     NPY_KIND,
     SUM,
-    Expected,
     encode_array,
     read_step,
-    read_update,
     wire_reply,
 )
-from server.audit.recording_format import write_sum
-from server.audit.transcript import file_stem
-from server.audit.truth import pseudonym_of
 from server.defence import Arrival
 from server.federation import Replies
-from server.fleet.judge import Judge, Judgement
-from server.fleet.oversampling import OverSampling
+from server.fleet.judge import Judge, by_form
+from server.fleet.oversampling import OverSampling, Tries
+from server.pulls import pulls_end_by
+from server.recording import keep_replies, keep_sum
 from server.sampling import asked_devices, lost_devices
 from server.secure_aggregation.collecting import SumCollector
-from server.secure_aggregation.outcome import Answers, SumRecord
-from server.secure_aggregation.unfinished import InMemory, UnfinishedSum
+from server.secure_aggregation.outcome import Answers
+from server.secure_aggregation.unfinished import (
+    InMemory,
+    UnfinishedSum,
+    as_begun,
+    unfinished_over,
+)
 
 RELEASE = "query.release"
 SUM_MESSAGE = f"query.{SUM}"
+MOST_UNANSWERED = 10_000
+"""Requests whose late answers are still looked for; older ones are forgotten."""
 
 
 class TooFewDevices(WorkError):
@@ -57,7 +61,8 @@ class FlowerFleet:
         devices: number of simulated devices; 0 in a deployment.
         timeout: seconds to wait for the first node, and for the replies to one request.
         poll: seconds between looks.
-        quorum: nodes to wait for before a request is sent; in a deployment.
+        quorum: nodes to wait for before a request is sent, and the fewest members of a secure sum;
+            in a deployment.
         judge: decides on the replies in place of the form alone; in a deployment.
         left_out: node ids, as text, that are not asked; looked at before every request.
         over: whom a round asks, and when it need not wait any more; in a deployment.
@@ -80,14 +85,17 @@ class FlowerFleet:
         record: Path | None = None,
         unfinished: UnfinishedSum | None = None,
         over: OverSampling | None = None,
+        is_own: Callable[[int, bytes], bool] = lambda node, introduction: True,
     ) -> None:
+        self._is_own = is_own
         self._over = over or OverSampling()
+        self._tries = Tries(self._over)
         self._unfinished = unfinished or InMemory()
         self._introductions: dict[int, bytes] = {}
-        self._judge = judge
+        self._judge = judge or by_form
         self._left_out = left_out
         self._quorum = quorum
-        self._unanswered: set[str] = set()
+        self._unanswered: dict[str, None] = {}
         self._record = record
         self._told: tuple[bytes, set[int]] = (b"", set())
         self._unheard: set[str] = set()
@@ -103,44 +111,57 @@ class FlowerFleet:
         late = self._late()
         nodes = sorted(self._nodes())
         devices = self._devices or len(nodes)
-        asked = self._over.asked(asked_devices(request, devices).tolist(), request)
+        asked = self._tries.asked(asked_devices(request, devices).tolist(), nodes, request)
         messages = [self._message(request, nodes, number) for number in asked]
-        ids, arrived = self._exchange(messages, lambda n: self._over.enough(n, request))
+        ids, arrived = self._exchange(messages, lambda found: self._enough(found, request))
         offline = lost_devices(request, devices)
         gone = {identity for identity, device in zip(ids, asked, strict=True) if offline[device]}
         replies = [r for r in arrived if r.metadata.reply_to_message_id not in gone]
         if self._record:
-            keep_replies(self._record, request, replies)
-        enough = self._over.enough(sum(map(_has_content, arrived)), request)
+            keep_replies(self._record, request, _as_came(replies))
+        full = [_arrival(reply) for reply in replies if _has_content(reply)]
+        judgement = self._judge(request, full)
+        self._tries.refused(judgement.at_fault)
+        enough = self._over.enough(len(judgement.updates), request)
         missing = 0 if enough else len(asked) - len(arrived)
-        self._unanswered = set(ids) - {r.metadata.reply_to_message_id for r in arrived}
         failures = [f"{missing} device(s) did not answer in time"] if missing else []
         failures += [f"a device failed (code {r.error.code})" for r in replies if r.has_error()]
-        answered = [reply for reply in replies if not reply.has_error()]
-        full = [_arrival(reply) for reply in answered if len(reply.content)]
-        judgement = (self._judge or _by_form)(request, full)
+        answered = sum(not reply.has_error() for reply in replies)
         lost = sum(_has_content(r) for r in arrived if r.metadata.reply_to_message_id in gone)
         return Replies(
             judgement.updates,
             judgement.bytes,
-            len(answered) - len(full),
+            answered - len(full),
             tuple(failures),
             lost,
             refused=judgement.refused,
             late=late,
+            capped=judgement.capped,
         )
+
+    def _enough(self, arrived: Sequence[Message], request: Request) -> bool:
+        """Whether so many replies would be accepted now that the rest need not be waited for."""
+        full = [reply for reply in arrived if _has_content(reply)]
+        if not self._over.enough(len(full), request):
+            return False
+        found = self._judge(request, [_arrival(reply) for reply in full], keep=False)
+        return self._over.enough(len(found.updates), request)
 
     def _ask_sum(self, request: Request) -> Replies:
         """The same as a secure sum: its steps in place of one message, its mean of updates."""
         late = self._late()
-        nodes = sorted(self._nodes())
+        kept = unfinished_over(request, self._unfinished)
+        request = as_begun(request, kept)
+        nodes = sorted(self._nodes(self._quorum if kept is None else kept.missing))
         devices = self._devices or len(nodes)
-        asked = [int(number) for number in asked_devices(request, devices)]
+        asked = list(range(devices)) if kept else asked_devices(request, devices).tolist()
         gone = np.flatnonzero(lost_devices(request, devices)).tolist()
         # An address is a device's number in a simulation, which has no other, else a node's id.
         place = asked if self._devices else [nodes[number] for number in asked]
         carrier = _Steps(self, request, {n: self._node_of(n, nodes) for n in place})
-        collector = SumCollector(carrier, self._introductions, self._unfinished)
+        collector = SumCollector(
+            carrier, self._introductions, self._unfinished, self._quorum, self._is_own
+        )
         found = collector.collect(request, place, gone if self._devices else ())
         if self._record and found.record is not None:
             keep_sum(self._record, request, found.record, self._devices > 0)
@@ -178,9 +199,8 @@ class FlowerFleet:
         ]
         ids, arrived = self._exchange(messages)
         sender = dict(zip(ids, addresses, strict=True))
-        self._unanswered |= set(ids) - {r.metadata.reply_to_message_id for r in arrived}
         if self._record:
-            keep_replies(self._record, request, arrived, further=True)
+            keep_replies(self._record, request, _as_came(arrived), further=True)
         answers = Answers({})
         failures = [f"{len(ids) - len(arrived)} device(s) did not answer to {step} in time"]
         failures = failures if len(arrived) < len(ids) else []
@@ -224,7 +244,7 @@ class FlowerFleet:
         """
         deadline = time.monotonic() + patience
         while self._unheard:
-            replies = list(self._grid.pull_messages(self._unheard))
+            replies = self._pull(self._unheard, deadline)
             self._unheard -= {reply.metadata.reply_to_message_id for reply in replies}
             if time.monotonic() >= deadline:
                 break
@@ -236,23 +256,40 @@ class FlowerFleet:
         """How many replies to requests before came too late; they are dropped here."""
         if not self._unanswered:
             return 0
-        late = list(self._grid.pull_messages(self._unanswered))
-        self._unanswered -= {reply.metadata.reply_to_message_id for reply in late}
+        late = self._pull(self._unanswered, time.monotonic())
+        for reply in late:
+            self._unanswered.pop(reply.metadata.reply_to_message_id, None)
         return len(late)
+
+    def _pull(self, ids: Iterable[str], deadline: float) -> list[Message]:
+        """Replies that are there; one that was announced alone is waited for until `deadline`."""
+        with pulls_end_by(deadline, http_grid):
+            return list(self._grid.pull_messages(list(ids)))
+
+    def _look_for_later(self, ids: Iterable[str]) -> None:
+        """Count the answers to these requests as late, should they come."""
+        self._unanswered |= dict.fromkeys(ids)
+        too_many = len(self._unanswered) - MOST_UNANSWERED
+        for oldest in list(self._unanswered)[: max(0, too_many)]:
+            del self._unanswered[oldest]
 
     def _message(self, request: Request, nodes: Sequence[int], device: int) -> Message:
         address = {"device": device} if self._devices else {}
         return _message(request, nodes[device % len(nodes)], address)
 
-    def _nodes(self) -> list[int]:
-        """All nodes, once enough are there: the server app may start before any is registered."""
+    def _nodes(self, fewest: int | None = None) -> list[int]:
+        """All nodes, once enough are there: the server app may start before any is registered.
+
+        Enough is the quorum; an unfinished sum may do with fewer, or wait for more.
+        """
+        expected = self._quorum if fewest is None else fewest
         deadline = time.monotonic() + self._timeout
         out = set(self._left_out())
-        while len(nodes := self._there(out)) < self._quorum:
+        while len(nodes := self._there(out)) < expected:
             if time.monotonic() > deadline:
                 raise TooFewDevices(
                     f"{len(nodes) or 'no'} device connected within {self._timeout:.0f} s, expected "
-                    f"{self._quorum}; start more, or give more time by the setting timeout"
+                    f"{expected}; start more, or give more time by the setting timeout"
                 )
             time.sleep(self._poll)
         return nodes
@@ -261,25 +298,28 @@ class FlowerFleet:
         return [node for node in self._grid.get_node_ids() if str(node) not in out]
 
     def _exchange(
-        self, messages: Iterable[Message], enough: Callable[[int], bool] = lambda _: False
+        self,
+        messages: Iterable[Message],
+        enough: Callable[[Sequence[Message]], bool] = lambda _: False,
     ) -> tuple[list[str], list[Message]]:
         """The messages' ids in their order, and the replies that came in time in theirs.
 
-        `enough` says of how many answers with content that the rest need not be waited for.
+        `enough` says of replies, whenever one came, that the rest need not be waited for.
         """
         ids = list(self._grid.push_messages(messages))
         waiting = set(ids)
         deadline = time.monotonic() + self._timeout
         replies: list[Message] = []
         while waiting:
-            arrived = list(self._grid.pull_messages(waiting))
+            last = time.monotonic() > deadline  # a look may outlast it, and more have come by then
+            arrived = self._pull(waiting, deadline)
             replies += arrived
             waiting -= {reply.metadata.reply_to_message_id for reply in arrived}
-            answers = sum(map(_has_content, replies))
-            if not waiting or enough(answers) or time.monotonic() > deadline:
+            if not waiting or (arrived and enough(replies)) or last:
                 break
             if not arrived:
                 time.sleep(self._poll)
+        self._look_for_later(each for each in ids if each in waiting)
         return ids, replies
 
 
@@ -292,38 +332,13 @@ class _Steps:
         self._nodes = nodes
 
     def __call__(self, step: str, payloads: Mapping[int, bytes]) -> Answers:
-        """See `Exchange`; an address of a sum that was begun before stands for its node."""
-        nodes = {each: self._nodes.get(each, each) for each in payloads}
+        """See `Exchange`."""
+        nodes = {each: self._nodes[each] for each in payloads}
         return self._fleet.carry(self._request, step, payloads, nodes)
 
 
-def keep_sum(folder: Path, request: Request, found: SumRecord, simulated: bool) -> None:
-    """Write what a secure sum left for an auditor, see `server.audit.recording_format`."""
-    name = pseudonym_of if simulated else str
-    write_sum(
-        folder,
-        file_stem(request.plan.name, request.stage, request.round),
-        total=found.total,
-        members={number: name(address) for number, address in found.members.items()},
-        step=found.step,
-        attempt=found.attempt,
-        masked=found.masked or None,
-    )
-
-
-def keep_replies(
-    folder: Path, request: Request, replies: Sequence[Message], *, further: bool = False
-) -> None:
-    """Write replies to `folder`, one file (0600) each, named by federation, stage and round.
-
-    `further` ones stand beside those of the round that are there already.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    stem = file_stem(request.plan.name, request.stage, request.round)
-    before = len(list(folder.glob(f"{stem}-*.bin"))) if further else 0
-    for number, reply in enumerate(replies, start=before):
-        content = message_to_proto(reply).SerializeToString()
-        write_atomically(folder / f"{stem}-{number}.bin", content)
+def _as_came(replies: Sequence[Message]) -> list[bytes]:
+    return [message_to_proto(reply).SerializeToString() for reply in replies]
 
 
 def _has_content(reply: Message) -> bool:
@@ -359,21 +374,3 @@ def _head(request: Request) -> ArrayRecord:
 def _arrival(reply: Message) -> Arrival:
     size = int(recorddict_to_proto(reply.content).ByteSize())
     return Arrival(str(reply.metadata.src_node_id), wire_reply(reply.content), size)
-
-
-def _by_form(request: Request, arrivals: Sequence[Arrival]) -> Judgement:
-    """Every reply in an update's form counts: a simulation's devices run this very code."""
-    if request.stage == EVALUATE:
-        odd = tuple("a device answered a test with something" for _ in arrivals)
-        return Judgement((), refused=odd)
-    expected = Expected(
-        specification=request.head.specification, stage=request.stage, round=request.round
-    )
-    updates, refused, size = [], [], 0
-    for arrival in arrivals:
-        try:
-            updates.append(read_update(arrival.reply, expected))
-            size += arrival.bytes
-        except WorkError as error:
-            refused.append(f"a device's update was refused: {error}")
-    return Judgement(tuple(updates), size, tuple(refused))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +72,8 @@ def run_plan(fleet: Fleet, plan: ServerPlan, folder: Path, record: Path | None =
         record: folder for an auditor, which is told what is claimed of noise; None for none.
     """
     private_folder(folder)
+    if record is not None:
+        record.mkdir(parents=True, exist_ok=True)
     public = folder / REFERENCE
     reference = load_head(public) if public.exists() else None
     rounds: list[RoundRecord] = []
@@ -91,20 +94,21 @@ def run_plan(fleet: Fleet, plan: ServerPlan, folder: Path, record: Path | None =
         if federation.noise_multiplier:
             told = privacy_record(dataclasses.asdict(each) for each in rounds[before:])
             privacy[federation.name] = told
-            if record is not None and told["epsilon"] is not None:
+            if record is not None and (told["releases"] or told["void"]):
                 write_claim(record, federation.name, _claim(federation, told))
     save_rounds(folder / "rounds.json", rounds)
     write_atomically(folder / PRIVACY, json.dumps(privacy).encode())
 
 
 def _claim(plan: FederationPlan, told: Mapping[str, Any]) -> Claim:
-    """A federation's promise in the auditor's words."""
+    """A federation's promise in the auditor's words, also where it was not kept."""
     return Claim(
         noise_multiplier=plan.noise_multiplier,
         clip=plan.clip_norm,
         delta=float(told["delta"]),
-        epsilon=float(told["epsilon"]),
+        epsilon=math.inf if told["epsilon"] is None else float(told["epsilon"]),
         rounds=sum(int(count) for _, count in told["releases"]),
+        void=tuple(told["void"]),
     )
 
 

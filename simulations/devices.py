@@ -53,6 +53,7 @@ def create_devices(
             peers=PEERS,
             exposure_share=limits.share,
             exposure_epsilon=limits.epsilon,
+            bare_updates=limits.bare_updates,
             accept_leak=accept_leak,
         )
         DeviceFolder(simulated_device(root, index)).create(settings, own)

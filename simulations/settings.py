@@ -136,7 +136,7 @@ class SimulationSettings(BaseModel):
         lt=1e6,
         validate_default=True,
         description="differential privacy: noise in clip norms, never seeded; needs --public-users "
-        "for a reference; 0 none (see mien privacy plan)",
+        "for a reference, and --l2; 0 none (see mien privacy plan)",
     )
     accept_leak: bool = Field(
         False,
@@ -167,6 +167,7 @@ class SimulationSettings(BaseModel):
     l2: float = Field(
         0.0,
         ge=0,
+        validate_default=True,
         description="regularisation; 0 chooses it on training users (0.01 under 3 folds)",
     )
     user_folds: int = Field(
@@ -207,6 +208,17 @@ class SimulationSettings(BaseModel):
     def _only_with_a_norm(cls, value: float, info: ValidationInfo) -> float:
         if value > 0 and info.data.get("clip_norm") == 0:
             raise PydanticCustomError("norm", "expected with clip-norm above 0, its unit")
+        return value
+
+    @field_validator("l2")
+    @classmethod
+    def _told_under_noise(cls, value: float, info: ValidationInfo) -> float:
+        if value == 0 and info.data.get("noise_multiplier", 0) > 0:
+            raise PydanticCustomError(
+                "l2",
+                "expected above 0 with noise-multiplier, since choosing it on the users whom the "
+                "noise protects would tell of them without noise; name one, such as 0.01",
+            )
         return value
 
     @field_validator("clients_per_round")

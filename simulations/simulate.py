@@ -36,18 +36,19 @@ from common.heads.training import (
 from common.heads.universal import UniversalHead, statistics_of
 from common.paths import simulated_device, simulation_folder
 from common.settings import FederationPlan
-from server.run import PRIVACY, REFERENCE, ServerPlan, load_plan
+from server.run import REFERENCE, ServerPlan, load_plan
 from simulations.devices import create_devices
 from simulations.everyone import EVERYONE, choose_with_everyone, export_head, untested
 from simulations.identification.measure import measure_identification
 from simulations.identities import give_identities
 from simulations.pooled import pooled_head
+from simulations.privacy import privacy_of
 from simulations.protocols import Protocol as SplitProtocol
 from simulations.protocols import make_protocol
 from simulations.public_reference import save_reference
 from simulations.recording import keep_truth
 from simulations.results import SCHEMA, summarise
-from simulations.selection import FEWEST_FOLDS, Choice, choose
+from simulations.selection import Choice, choose, unchosen
 from simulations.settings import SimulationSettings
 from simulations.sources import Source
 from simulations.versions import code_version as code_version
@@ -125,7 +126,9 @@ def prepare(settings: SimulationSettings, source: Source, root: Path, watch: Wat
 def _limits(settings: SimulationSettings) -> ExposureLimits:
     """Of every simulated device; 0 stands for none, as Flower's configuration has no null."""
     return ExposureLimits(
-        share=settings.exposure_share or None, epsilon=settings.exposure_epsilon or None
+        share=settings.exposure_share or None,
+        epsilon=settings.exposure_epsilon or None,
+        bare_updates=settings.secure_aggregation != "on",
     )
 
 
@@ -137,6 +140,8 @@ def _choices(
     watch: Watcher,
 ) -> dict[str, Choice]:
     def chosen(federations: SplitProtocol) -> dict[str, Choice]:
+        if settings.noise_multiplier:
+            return unchosen(federations, settings.l2)
         return choose(
             specification,
             clips,
@@ -255,14 +260,14 @@ def finish(
         "rounds": prepared.settings.rounds,
         **summarise(by_user, prepared.own_clips, seed=prepared.settings.seed),
         **identification,
-        "chosen_on_training_users": len(prepared.protocol.held_out) >= FEWEST_FOLDS,
+        "chosen_on_training_users": any(c.evidence for c in prepared.choices.values()),
         "chosen": {
             name: {"l2": c.l2, "strength": c.strength, "scale": c.scale}
             for name, c in prepared.choices.items()
         },
         "plans": [dataclasses.asdict(plan) for plan in plans],
         **told_rounds(rounds, engine),
-        "privacy": json.loads((prepared.root / "server" / PRIVACY).read_text(encoding="utf-8")),
+        "privacy": privacy_of(prepared.root, prepared.protocol.held_out, prepared.users),
         "left_out": [{"clip": c, "reason": reason} for c, reason in prepared.source.left_out],
         "skipped": dict(prepared.source.skipped),
         "predictions": by_user,

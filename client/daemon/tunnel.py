@@ -11,7 +11,6 @@ port too, and lack the key with which the SuperNode signs.
 from __future__ import annotations
 
 import shutil
-import subprocess
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -32,11 +31,13 @@ from cryptography.x509.oid import NameOID
 from client.daemon.settings import Fleet
 from common.errors import UsageError, WorkError
 from common.files import private_folder, write_atomically
+from common.processes import complaint
 
 CONFIGURATION: Final = "nginx.conf"
 DAYS: Final = 3650
 CLOCK_DAYS: Final = 2
 """By which the loopback certificate is older than it is: clocks are off."""
+CHECK_SECONDS: Final = 30.0
 LARGEST_BODY: Final = "16m"
 
 
@@ -154,15 +155,8 @@ def nginx() -> str:
 
 
 def _check(path: Path) -> None:
-    checked = subprocess.run(
-        [nginx(), "-t", "-q", "-e", "stderr", "-c", str(path)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-    )
-    if checked.returncode:
-        words = " ".join(checked.stderr.split())
+    command = [nginx(), "-t", "-q", "-e", "stderr", "-c", str(path)]
+    if (words := complaint(command, patience=CHECK_SECONDS)) is not None:
         raise WorkError(f"nginx refuses the tunnel's configuration {path}: {words}")
 
 

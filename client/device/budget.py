@@ -1,8 +1,8 @@
 """How much a device with a vault is willing to tell, and what it has told. Loads no model.
 
-Settings `exposure_share` and `exposure_epsilon` are `client.exposure.ExposureLimits`', null for no
-limit; `accept_leak` allows heads that should not be federated; `exposure_declined` is the newest
-round that was declined.
+Settings `exposure_share`, `exposure_epsilon` and `bare_updates` are
+`client.exposure.ExposureLimits`', null for no limit; `accept_leak` allows heads that should not be
+federated; `exposure_declined` is the newest round that was declined.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from client.vault.vault import Vault
 
 SHARE_SETTING: Final = "exposure_share"
 EPSILON_SETTING: Final = "exposure_epsilon"
+BARE_SETTING: Final = "bare_updates"
 ACCEPT_LEAK_SETTING: Final = "accept_leak"
 DECLINED_SETTING: Final = "exposure_declined"
 PAUSED_SETTING: Final = "paused"
@@ -30,14 +31,16 @@ def exposure_limits(vault: Vault) -> ExposureLimits:
         FLEET_LIMITS,
         share=vault.setting(SHARE_SETTING, FLEET_LIMITS.share),
         epsilon=vault.setting(EPSILON_SETTING, FLEET_LIMITS.epsilon),
+        bare_updates=vault.setting(BARE_SETTING, FLEET_LIMITS.bare_updates),
     )
 
 
 def set_exposure_limits(vault: Vault, limits: ExposureLimits) -> None:
-    """Change share and epsilon; the rest of the limits is fixed."""
+    """Change share, epsilon and bare updates; the rest of the limits is fixed."""
     with vault.transaction():
         vault.set_setting(SHARE_SETTING, limits.share)
         vault.set_setting(EPSILON_SETTING, limits.epsilon)
+        vault.set_setting(BARE_SETTING, limits.bare_updates)
 
 
 def accepts_leak(vault: Vault) -> bool:
@@ -82,8 +85,8 @@ def exposure_status(vault: Vault, entries: Iterable[Mapping[str, Any]]) -> dict[
     Returns:
         rounds, references, clips, most_clips, combinations (told as they are), revealed (at most
         as many as clips), share (of what tells all), sum_combinations, noised, epsilon, limits
-        (share, epsilon, delta, fewest_in_sum), accept_leak, declined (at, about, text, or None)
-        and words, a sentence.
+        (share, epsilon, delta, fewest_in_sum, bare_updates), accept_leak, declined (at, about,
+        text, or None) and words, a sentence.
     """
     limits, kept = exposure_limits(vault), list(entries)
     clips = len(helping(vault, willing(vault), feature_spec(vault)))
@@ -105,6 +108,7 @@ def exposure_status(vault: Vault, entries: Iterable[Mapping[str, Any]]) -> dict[
             "epsilon": limits.epsilon,
             "delta": limits.delta,
             "fewest_in_sum": limits.fewest_in_sum,
+            "bare_updates": limits.bare_updates,
         },
         "accept_leak": accepts_leak(vault),
         "declined": vault.setting(DECLINED_SETTING),

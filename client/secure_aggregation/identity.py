@@ -12,19 +12,27 @@ import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, load_ssh_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_ssh_private_key,
+)
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from client.joining import CA_FILE, CERTIFICATE_FILE, FLEET_FOLDER, KEY_FILE
 from client.membership import membership
 from client.vault.vault import Vault
+from common.enrolment.introduction import (
+    IDENTITY_BYTES,
+    read_introduction,
+    write_introduction,
+)
 from common.errors import WorkError
 from common.files import write_atomically
 from common.secure_aggregation.session import SecureSumRefused
@@ -32,9 +40,16 @@ from common.secure_aggregation.session import SecureSumRefused
 IDENTITY_SETTING: Final = "sum_identity"
 IDENTITY_FILE: Final = "identity.key"
 KNOWN_FILE: Final = "identities.json"
-_KEY_BYTES: Final = 32
-_SIZE: Final = 4
-_CONTEXT: Final = b"mien secure sum: identity"
+
+
+class Vouched(NamedTuple):
+    """A member who is believed: its public key, and what vouches for it.
+
+    Two members of one sum have nothing of `by` in common; they would be one device.
+    """
+
+    key: bytes
+    by: tuple[bytes, ...]
 
 
 class Identities(Protocol):
@@ -46,8 +61,8 @@ class Identities(Protocol):
     def introduction(self) -> bytes:
         """What proves it to the others; its first 32 bytes are the public key."""
 
-    def vouched(self, introduction: bytes) -> bytes:
-        """The public key of an introduction that is believed.
+    def vouched(self, introduction: bytes) -> Vouched:
+        """Who an introduction is of, if it is believed.
 
         Raises:
             SecureSumRefused: nobody whom this device trusts vouches for it.
@@ -71,12 +86,12 @@ class KnownIdentities:
         """See `Identities`."""
         return self.own().public_key().public_bytes_raw()
 
-    def vouched(self, introduction: bytes) -> bytes:
+    def vouched(self, introduction: bytes) -> Vouched:
         """See `Identities`."""
         known = json.loads((self._folder / KNOWN_FILE).read_text(encoding="utf-8"))
         if introduction.hex() not in known:
             raise SecureSumRefused("the roster has a member whom this device does not know")
-        return introduction
+        return Vouched(introduction, (introduction,))
 
 
 def keep_known(folder: Path, own: Ed25519PrivateKey, known: list[bytes]) -> None:
@@ -99,40 +114,31 @@ class CertifiedIdentities:
         name = f"{IDENTITY_SETTING} in {member.fleet if member else 'no fleet'}"
         told = self._vault.setting(name)
         if told is None:
-            told = os.urandom(_KEY_BYTES).hex()
+            told = os.urandom(IDENTITY_BYTES).hex()
             self._vault.set_setting(name, told)
         return Ed25519PrivateKey.from_private_bytes(bytes.fromhex(str(told)))
 
     def introduction(self) -> bytes:
-        """See `Identities`: public key, certificate (DER, with its length), signature."""
-        public = self.own().public_key().public_bytes_raw()
+        """See `Identities` and `common.enrolment.introduction`."""
         certificate = x509.load_pem_x509_certificate(self._read(CERTIFICATE_FILE))
         key = load_ssh_private_key(self._read(KEY_FILE), password=None)
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise WorkError("the device's key is not on a NIST curve")
-        how = ec.ECDSA(hashes.SHA384(), deterministic_signing=True)  # the same bytes every time
-        signature = key.sign(_CONTEXT + public, how)
-        told = certificate.public_bytes(Encoding.DER)
-        return public + len(told).to_bytes(_SIZE, "big") + told + signature
+        return write_introduction(self.own().public_key().public_bytes_raw(), certificate, key)
 
-    def vouched(self, introduction: bytes) -> bytes:
-        """See `Identities`."""
-        public, rest = introduction[:_KEY_BYTES], introduction[_KEY_BYTES:]
-        end = _SIZE + int.from_bytes(rest[:_SIZE], "big")
+    def vouched(self, introduction: bytes) -> Vouched:
+        """See `Identities`; a device's key and its name vouch for one member each."""
         ca = x509.load_pem_x509_certificate(self._read(CA_FILE))
         try:
-            certificate = x509.load_der_x509_certificate(rest[_SIZE:end])
-            certificate.verify_directly_issued_by(ca)
-            _check_use(certificate, datetime.now(UTC))
-            key = certificate.public_key()
-            if not isinstance(key, ec.EllipticCurvePublicKey):
-                raise ValueError("not on a curve")
-            key.verify(rest[end:], _CONTEXT + public, ec.ECDSA(hashes.SHA384()))
+            told = read_introduction(introduction)
+            told.certificate.verify_directly_issued_by(ca)
+            _check_use(told.certificate, datetime.now(UTC))
         except (InvalidSignature, ValueError, TypeError, x509.ExtensionNotFound) as error:
             raise SecureSumRefused(
                 "the roster has a member for whom this fleet's CA does not vouch"
             ) from error
-        return public
+        name = told.certificate.subject.public_bytes()
+        return Vouched(told.identity, (_raw_key(told.key), name))
 
     def _read(self, name: str) -> bytes:
         try:
@@ -142,6 +148,10 @@ class CertifiedIdentities:
                 f"this device can't prove who it is: {FLEET_FOLDER}/{name} can't be read "
                 f"({error.strerror}); renew its enrolment by mien device join"
             ) from error
+
+
+def _raw_key(key: ec.EllipticCurvePublicKey) -> bytes:
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def _check_use(certificate: x509.Certificate, now: datetime) -> None:

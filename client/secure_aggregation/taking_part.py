@@ -8,15 +8,22 @@ nothing of Flower.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from client.secure_aggregation.identity import Vouched
 from client.secure_aggregation.keeping import Kept, SumKeeper, keeper_of, without_secrets
 from client.secure_aggregation.member import Member
 from client.secure_aggregation.own_step import OwnStep
-from client.secure_aggregation.replay import EVENT, check_not_replayed, revealed_entry
+from client.secure_aggregation.replay import (
+    EVENT,
+    check_new_session,
+    check_not_replayed,
+    revealed_entry,
+)
 from client.settings import DeviceStore
+from client.turns import turn
 from common.messages import Request, SumRequest
 from common.secure_aggregation import steps
 from common.secure_aggregation.rounds import (
@@ -24,6 +31,7 @@ from common.secure_aggregation.rounds import (
     is_noised,
     session_for,
     sharing_for,
+    terms_of,
     vector_of,
 )
 from common.secure_aggregation.session import SecureSumRefused, Session
@@ -87,16 +95,24 @@ def answer_step(
         SecureSumRefused: going on could reveal more than the sum, or the step is not the next one.
         WorkError, OSError: what the device holds can't be read or kept.
     """
+    with turn(store):
+        return _answer_step(store, asked, willing, train)
+
+
+def _answer_step(
+    store: DeviceStore, asked: SumRequest, willing: Willing, train: Train
+) -> bytes | None:
     keeper = keeper_of(store)
     if asked.step == steps.INTRODUCE:
         return keeper.identities.introduction()
     kept, digest = keeper.kept(), _digest(asked)
     if kept is not None and kept.asked == digest:
         if kept.step == steps.REVEAL:
-            _ensure_revealed(store, _session(keeper, asked, bytes.fromhex(kept.invitation)))
+            session = _session(keeper, asked, bytes.fromhex(kept.invitation))
+            _ensure_revealed(store, keeper, asked, session)
         return bytes.fromhex(kept.answer)
     if asked.step == steps.ADVERTISE:
-        return _advertise(store, keeper, asked, digest, willing)
+        return _advertise(store, keeper, asked, digest, willing, kept)
     if kept is None:
         raise SecureSumRefused("a step of a secure sum came that this device is not in")
     session = _session(keeper, asked, bytes.fromhex(kept.invitation))
@@ -104,9 +120,10 @@ def answer_step(
         raise SecureSumRefused("a step came of another secure sum than this device is in")
     member = Member.restored(session, keeper.identities.own(), kept.member)
     if asked.step == steps.REVEAL:
-        _check_not_replayed(store, keeper, session)
+        _check_not_replayed(store, keeper, asked, session)
     told = kept.told
     if asked.step == steps.MASK:
+        kept = _taken(keeper, kept, digest)
         answer, told = _mask(member, asked, train)
     else:
         answer = _plain_step(member, asked)
@@ -118,9 +135,9 @@ def answer_step(
         member=member.saved(),
         told=told,
     )
-    keeper.keep(without_secrets(after) if asked.step == steps.REVEAL else after)
+    keeper.keep(without_secrets(after) if asked.step == steps.REVEAL else after, kept)
     if asked.step == steps.REVEAL:
-        _ensure_revealed(store, session)
+        _ensure_revealed(store, keeper, asked, session)
     return answer
 
 
@@ -143,12 +160,20 @@ def own_step(store: DeviceStore, asked: SumRequest) -> OwnStep:
 
 
 def _advertise(
-    store: DeviceStore, keeper: SumKeeper, asked: SumRequest, digest: str, willing: Willing
+    store: DeviceStore,
+    keeper: SumKeeper,
+    asked: SumRequest,
+    digest: str,
+    willing: Willing,
+    before: Kept | None,
 ) -> bytes | None:
     session = _session(keeper, asked, asked.payload)
+    if before is not None and before.session == session.digest.hex():
+        raise SecureSumRefused("the server begins a secure sum anew that this device is in")
     if not willing(asked, protection_of(asked, session)):
         return None
-    _check_not_replayed(store, keeper, session)
+    check_new_session(store.ledger.entries(), session)
+    _check_not_replayed(store, keeper, asked, session)
     identity = keeper.identities.own()
     own = identity.public_key().public_bytes_raw()
     number = next((n for n, key in session.roster.items() if key == own), 0)
@@ -162,18 +187,31 @@ def _advertise(
             step=asked.step,
             answer=answer.hex(),
             member=member.saved(),
-        )
+        ),
+        before,
     )
     return answer
+
+
+def _taken(keeper: SumKeeper, kept: Kept, digest: str) -> Kept:
+    """Bind the masks to one request before anything is trained for it.
+
+    After a kill the same request may come again, and gets the vector that never left.
+    """
+    if kept.taken not in ("", digest):
+        raise SecureSumRefused("the masks of this secure sum are for another request's vector")
+    taken = replace(kept, taken=digest)
+    if taken != kept:
+        keeper.keep(taken, kept)
+    return taken
 
 
 def _session(keeper: SumKeeper, asked: SumRequest, invitation: bytes) -> Session:
     """The session that an invitation means, its roster believed member by member."""
     told = steps.read_invitation(invitation)
-    roster = {
-        number: keeper.identities.vouched(each)
-        for number, each in enumerate(told.introductions, start=1)
-    }
+    believed = [keeper.identities.vouched(each) for each in told.introductions]
+    _check_apart(believed)
+    roster = {number: each.key for number, each in enumerate(believed, start=1)}
     return session_for(
         asked.plan,
         asked.specification,
@@ -183,6 +221,13 @@ def _session(keeper: SumKeeper, asked: SumRequest, invitation: bytes) -> Session
         head=told.head,
         roster=roster,
     )
+
+
+def _check_apart(believed: Sequence[Vouched]) -> None:
+    """One enrolled device must not be several members: they would all be one party."""
+    vouchers = [voucher for each in believed for voucher in each.by]
+    if len(set(vouchers)) != len(vouchers):
+        raise SecureSumRefused("two members of the roster are one enrolled device")
 
 
 def _plain_step(member: Member, asked: SumRequest) -> bytes:
@@ -207,14 +252,24 @@ def _mask(member: Member, asked: SumRequest, train: Train) -> tuple[bytes, dict[
     return steps.write_masked(masked), told
 
 
-def _check_not_replayed(store: DeviceStore, keeper: SumKeeper, session: Session) -> None:
-    apart = keeper.federations_apart
-    check_not_replayed(store.ledger.entries(), session, federations_apart=apart)
+def _check_not_replayed(
+    store: DeviceStore, keeper: SumKeeper, asked: SumRequest, session: Session
+) -> None:
+    check_not_replayed(
+        store.ledger.entries(),
+        session,
+        features=asked.specification.features,
+        fleet=keeper.fleet,
+        federations_apart=keeper.federations_apart,
+    )
 
 
-def _ensure_revealed(store: DeviceStore, session: Session) -> None:
+def _ensure_revealed(
+    store: DeviceStore, keeper: SumKeeper, asked: SumRequest, session: Session
+) -> None:
     """The ledger knows of a reveal before it leaves, once."""
-    entry = revealed_entry(session)
+    features = asked.specification.features
+    entry = revealed_entry(session, features=features, fleet=keeper.fleet)
     for known in store.ledger.entries():
         if known.get("event") == EVENT and known.get("session") == entry["session"]:
             return
@@ -223,5 +278,5 @@ def _ensure_revealed(store: DeviceStore, session: Session) -> None:
 
 def _digest(asked: SumRequest) -> str:
     """What tells a request that came before from a new one."""
-    about = f"{asked.plan.to_json()}|{asked.stage}|{asked.round}|{asked.step}|"
+    about = f"{terms_of(asked.plan)}|{asked.stage}|{asked.round}|{asked.step}|"
     return hashlib.sha256(about.encode() + asked.payload).hexdigest()

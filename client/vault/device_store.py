@@ -68,6 +68,7 @@ class VaultStore:
             seed=0,
             exposure_share=limits.share,
             exposure_epsilon=limits.epsilon,
+            bare_updates=limits.bare_updates,
             accept_leak=accepts_leak(self._vault),
         )
 

@@ -12,6 +12,7 @@ every device counts alike and the vector is the clipped, noised update (`common.
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -19,6 +20,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from common.heads.digest import digest_of
 from common.heads.specification import HEAD_STAGE, HeadSpecification
 from common.privacy.noise import TAIL, Sharing, room_for
 from common.privacy.release import flat, mean_of_sum, private_vector, sharing_of
@@ -59,11 +61,15 @@ def is_noised(plan: FederationPlan, stage: str) -> bool:
 def digest_of_head(
     specification: HeadSpecification, arrays: Mapping[str, npt.NDArray[np.floating]]
 ) -> str:
-    """SHA-256 of a head's values in their order: what a session and a ledger call "the head"."""
-    digest = hashlib.sha256()
-    for name in specification.all_shapes():
-        digest.update(np.ascontiguousarray(arrays[name], dtype="<f4").tobytes())
-    return digest.hexdigest()
+    """What a session and a ledger call "the head": `digest_of` the specification's arrays."""
+    return digest_of({name: arrays[name] for name in specification.all_shapes()})
+
+
+def terms_of(plan: FederationPlan) -> str:
+    """SHA-256 of a plan but for its number of rounds, which may be raised between two of them."""
+    told = json.loads(plan.to_json())
+    del told["rounds"]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def session_for(
@@ -90,8 +96,10 @@ def session_for(
         )
     return Session(
         federation=plan.name,
+        stage=stage,
         round=round,
         attempt=attempt,
+        terms=terms_of(plan),
         specification=specification.number,
         head=head,
         length=_length(plan, specification, stage),

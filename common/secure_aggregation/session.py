@@ -26,8 +26,12 @@ class Session:
 
     Attributes:
         federation: name.
+        stage: of the round: what is summed.
         round: of the federation.
         attempt: at this round, from 0; a new attempt has new keys.
+        terms: SHA-256 of all that members train, clip and noise by: one who trains by other terms
+            than the rest, or whom the server told more noise than it asks for, would stand out in
+            the sum.
         specification: number of the head's specification.
         head: SHA-256 of the head that was sent out: who got another head is found out.
         length: entries of a vector.
@@ -44,8 +48,10 @@ class Session:
     """
 
     federation: str
+    stage: str
     round: int
     attempt: int
+    terms: str
     specification: int
     head: str
     length: int

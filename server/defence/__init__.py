@@ -7,8 +7,9 @@ against what can't be told from an honest update (`server.strategies`).
 
 from __future__ import annotations
 
+from common.heads.digest import digest_of
 from server.defence.quarantine import Case, Quarantine, Rule
-from server.defence.seen import Seen, digest_of
+from server.defence.seen import Seen
 from server.defence.validation import Arrival, Examined, Limits, Question, Refusal, Refused, examine
 
 __all__ = [

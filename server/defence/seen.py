@@ -7,14 +7,10 @@ from an honest device too. Updates of zeros only are not remembered: they move n
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
-
-import numpy as np
-import numpy.typing as npt
 
 from common.errors import WorkError
 from common.update import HeadUpdate
@@ -56,15 +52,6 @@ class Seen:
         if not all(type(value) is str for pair in heads.items() for value in pair):
             raise WorkError("the memory of old updates could not be read: it holds no digests")
         return cls(heads)
-
-
-def digest_of(arrays: Mapping[str, npt.NDArray[np.float32]]) -> str:
-    """Hex SHA-256 of a head's arrays, by their names in order."""
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        content = np.ascontiguousarray(arrays[name], dtype="<f4").tobytes()
-        digest.update(f"{name} {len(content)} ".encode() + content)
-    return digest.hexdigest()
 
 
 def _moves(update: HeadUpdate) -> bool:

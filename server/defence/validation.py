@@ -2,15 +2,20 @@
 
 In this order: size, round, form (`common.wire`), finite values, number of clips, one update per
 device, not an old one; then, over all that are left, their Euclidean norms against the round's
-median. Fewer than half of the devices can't lift that median beyond what honest devices send. The
-reasons name rules and never repeat what was in a reply.
+median, and their weights, which are cut to a multiple of the median number of clips. Fewer than
+half of the devices can't lift these medians beyond what honest devices send. The reasons name rules
+and never repeat what was in a reply.
+
+Where noise is put on the updates' sum afterwards, what one device sends must decide on nothing but
+its own term of that sum: then each reply is judged by itself alone (`Question.norm`), by rules that
+no device breaks that shortens its update as it was told to.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -18,6 +23,8 @@ import numpy as np
 
 from common.errors import UsageError
 from common.heads.specification import HeadSpecification
+from common.privacy.clipping import norm_of
+from common.secure_aggregation.rounds import MOST_WEIGHT
 from common.update import MAX_CLIPS, Fault, HeadUpdate, NotAnUpdate
 from common.wire import Expected, WireRefused, WireReply, read_update
 from server.defence.seen import Seen
@@ -25,6 +32,8 @@ from server.norms import norm
 
 _OVERHEAD: Final = 4096
 _OVERHEAD_PER_ARRAY: Final = 512
+_ROUNDING: Final = 1.0 + 1e-9
+"""Other processors add up squares in another order."""
 
 
 class Refusal(StrEnum):
@@ -51,10 +60,18 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Question:
-    """What was asked of all devices: the expected update, and the digest of the head sent."""
+    """What was asked of all devices.
+
+    Attributes:
+        expected: the update that should come.
+        head: digest of the head sent.
+        norm: that devices shortened their updates to, where noise is put on their sum afterwards;
+            0 elsewhere.
+    """
 
     expected: Expected
     head: str
+    norm: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -72,31 +89,44 @@ class Limits:
 
     Attributes:
         bytes: of one reply; 0 for what the head's specification needs, with room for the form.
-        clips: that a device may say it trained on, its weight in an average.
-        norm_factor: times the median norm of the round's updates, at least 1.
+        clips: that a device may say it trained on; with more it is refused.
+        weight: clips that a device counts as in an average, at the most: as in a secure sum.
+        weight_factor: the same, times the median clips of the round's updates, at least 1.
+        norm_factor: times the median norm of the round's updates, at least 1. The same for clips
+            times norm, how far an update pulls the average: a device beyond it counts as fewer.
         norm_floor: a norm that is never too long, 0 or more: where most devices have come to rest,
             a new one's honest update is many times as long as theirs.
-        fewest: updates from which on there is such a median, at least 3; with fewer, norms are
-            not compared.
+        norm_at_rest: the bound where the median norm is 0 and there is nothing to compare with,
+            above 0: longer than an honest first update, in standardised features.
+        fewest: updates from which on there are such medians, at least 3; with fewer, norms and
+            weights are not compared.
     """
 
     bytes: int = 0
     clips: int = 100_000
+    weight: int = MOST_WEIGHT
+    weight_factor: float = 3.0
     norm_factor: float = 10.0
     norm_floor: float = 0.0
+    norm_at_rest: float = 10.0
     fewest: int = 3
 
     def __post_init__(self) -> None:
-        whole = all(type(value) is int for value in (self.bytes, self.clips, self.fewest))
-        if not whole or self.bytes < 0 or not 1 <= self.clips <= MAX_CLIPS or self.fewest < 3:
+        counts = self.bytes, self.clips, self.weight, self.fewest
+        lowest = 0, 1, 1, 3
+        whole = all(type(n) is int and n >= low for n, low in zip(counts, lowest, strict=True))
+        if not whole or max(self.clips, self.weight) > MAX_CLIPS:
             raise UsageError(
-                f"limits are {self.bytes!r} bytes, {self.clips!r} clips, {self.fewest!r} updates; "
-                f"expected 0 or more, 1 to {MAX_CLIPS}, and at least 3"
+                f"limits on bytes, clips, weight and updates are {counts}, expected whole numbers "
+                f"of at least {lowest}, clips and weight at most {MAX_CLIPS}"
             )
-        norms = self.norm_factor, self.norm_floor
-        if not (all(map(math.isfinite, norms)) and norms[0] >= 1 and norms[1] >= 0):
+        factors = self.weight_factor, self.norm_factor
+        norms = self.norm_floor, self.norm_at_rest
+        good = all(map(math.isfinite, (*factors, *norms))) and min(factors) >= 1
+        if not good or norms[0] < 0 or norms[1] <= 0:
             raise UsageError(
-                f"norm factor and floor are {norms}, expected at least 1, and 0 or more"
+                f"weight and norm factor are {factors}, expected at least 1; norm floor and norm "
+                f"at rest are {norms}, expected 0 or more and above 0"
             )
 
 
@@ -105,16 +135,18 @@ class Examined:
     """A round's outcome.
 
     Attributes:
-        accepted: one update per device, in the order of arrival.
+        accepted: one update per device, in the order of arrival, with the clips it counts as.
         refused: everything else but exact repetitions.
         repeated: number of replies that repeated an accepted one byte by byte, and were dropped.
         seen: the memory with the accepted updates.
+        capped: devices that count as fewer clips than they say.
     """
 
     accepted: tuple[tuple[str, HeadUpdate], ...]
     refused: tuple[Refused, ...]
     repeated: int
     seen: Seen
+    capped: tuple[str, ...] = ()
 
     @property
     def outcomes(self) -> dict[str, str | None]:
@@ -144,10 +176,13 @@ def examine(
                     arrival.device, Refusal.SECOND, "the first to arrive is the one that counts"
                 )
             )
+    if question.norm:
+        return Examined(tuple(read.items()), tuple(refused), repeated, seen)
     long = _too_long(read, limits)
-    accepted = tuple((device, update) for device, update in read.items() if device not in long)
-    after = seen.after((update for _, update in accepted), question.head)
-    return Examined(accepted, (*refused, *long.values()), repeated, after)
+    kept = {device: update for device, update in read.items() if device not in long}
+    accepted, capped = _weighed(kept, limits)
+    after = seen.after(kept.values(), question.head)
+    return Examined(accepted, (*refused, *long.values()), repeated, after, capped)
 
 
 def largest_reply(specification: HeadSpecification, stage: str) -> int:
@@ -175,6 +210,10 @@ def _read(arrival: Arrival, question: Question, seen: Seen, limits: Limits) -> H
         return Refused(device, Refusal.FORM, str(error))
     if update.clips > limits.clips:
         return Refused(device, Refusal.CLIPS, f"at most {limits.clips} may be")
+    if question.norm:
+        long = norm_of(update.arrays) > question.norm * _ROUNDING
+        detail = "longer than the clip norm"
+        return Refused(device, Refusal.NORM, detail) if long else update
     if seen.is_old(update, question.head):
         return Refused(device, Refusal.OLD, "the same update was accepted for another head")
     return update
@@ -186,13 +225,40 @@ def _too_long(read: dict[str, HeadUpdate], limits: Limits) -> dict[str, Refused]
     if len(norms) < limits.fewest:
         return {}
     median = float(np.median(list(norms.values())))
-    bound = max(limits.norm_factor * median, limits.norm_floor)
-    if not median:  # most devices stand still: nothing to compare with
-        return {}
+    bound = max(limits.norm_factor * median or limits.norm_at_rest, limits.norm_floor)
     return {
-        device: Refused(device, Refusal.NORM, f"{length / median:.3g} times the median norm")
+        device: Refused(
+            device,
+            Refusal.NORM,
+            f"{length / median:.3g} times the median norm" if median else "most devices rest",
+        )
         for device, length in norms.items()
         if length > bound
+    }
+
+
+def _weighed(
+    kept: Mapping[str, HeadUpdate], limits: Limits
+) -> tuple[tuple[tuple[str, HeadUpdate], ...], tuple[str, ...]]:
+    """The updates with the clips that they count as, and the devices whose clips were cut."""
+    weights = _weights(kept, limits)
+    accepted = tuple((name, replace(kept[name], clips=weight)) for name, weight in weights.items())
+    return accepted, tuple(name for name in kept if kept[name].clips > weights[name])
+
+
+def _weights(kept: Mapping[str, HeadUpdate], limits: Limits) -> dict[str, int]:
+    """Clips as which each device counts: few enough by themselves, and times the update's norm."""
+    most = limits.weight
+    if len(kept) < limits.fewest:
+        return {name: min(update.clips, most) for name, update in kept.items()}
+    median = float(np.median([update.clips for update in kept.values()]))
+    most = min(most, int(limits.weight_factor * median))
+    weights = {name: min(update.clips, most) for name, update in kept.items()}
+    norms = {name: norm(update) for name, update in kept.items()}
+    pull = limits.norm_factor * float(np.median([weights[name] * norms[name] for name in kept]))
+    return {
+        name: max(1, int(pull / norms[name])) if pull and weight * norms[name] > pull else weight
+        for name, weight in weights.items()
     }
 
 

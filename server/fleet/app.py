@@ -7,12 +7,12 @@ from pathlib import Path
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
-from server.fleet.federate import federate
+from server.fleet.federate import serve
 
 app = ServerApp()
 
 
 @app.main()
 def main(grid: Grid, context: Context) -> None:
-    """Go on with the federation that the operator's folder describes."""
-    federate(grid, Path(str(context.run_config["fleet-folder"])))
+    """Do what the operator's folder asks for: rounds, or the newest release brought to devices."""
+    serve(grid, Path(str(context.run_config["fleet-folder"])))

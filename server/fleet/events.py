@@ -75,17 +75,26 @@ def round_event(report: Mapping[str, Any]) -> Event:
 def bound_logs(folder: Path, largest: int = LARGEST_LOG) -> list[str]:
     """Cut logs that have grown beyond `largest` bytes; returns their names.
 
-    The old content takes the place of `NAME.log.1`. The program that writes goes on in the same
-    file, since it appends; lines that it writes between copying and cutting are lost.
+    The old content takes the place of `NAME.log.1`; where there is no room for it, it is lost. The
+    program that writes goes on in the same file, since it appends; lines that it writes between
+    copying and cutting are lost.
     """
     cut = []
     for log in sorted(folder.glob("*.log")):
         if log.stat().st_size <= largest:
             continue
-        old = log.with_name(f"{log.name}.1")
-        old.touch(mode=PRIVATE_FILE)
-        shutil.copyfile(log, old)
+        _keep_old(log)
         with log.open("r+b") as file:
             file.truncate(0)
         cut.append(log.name)
     return cut
+
+
+def _keep_old(log: Path) -> None:
+    """Copy a log beside it; half a copy, as on a full disk, is taken away again."""
+    old = log.with_name(f"{log.name}.1")
+    try:
+        old.touch(mode=PRIVATE_FILE)
+        shutil.copyfile(log, old)
+    except OSError:
+        old.unlink(missing_ok=True)

@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from common.errors import WorkError
 from common.messages import Request
 from common.releases import PrivacySpent
 from common.settings import FederationPlan
 from server.aggregation import ServerState
 from server.authority.authority import Authority
 from server.federation import Fleet, Replies
+from server.fleet.announcing import HEAR_SECONDS, POLL_SECONDS, Herald
 from server.fleet.check import release_metrics
 from server.fleet.folder import FleetFolder
+from server.fleet.introduced import introduced_by
 from server.fleet.judge import Examiner
 from server.fleet.oversampling import OverSampling
 from server.fleet.rounds import Rounds, reports, with_rounds
 from server.flower_adapter import FlowerFleet, TooFewDevices
 from server.noising import privacy_record
-from server.registry import Publication, Registry
-from server.secure_aggregation.unfinished import OnDisk
+from server.registry import Publication
+from server.secure_aggregation.unfinished import FILE, OnDisk
 
-POLL_SECONDS = 0.2
-MOST_LINKS = 64
-HEAR_SECONDS = 60.0
-"""For which a run's end waits for devices to take the last release."""
 FIRST_HEAD_ROUND = 1
-UNFINISHED = "secure-sum.json"
-
-
-class Told(Protocol):
-    """Whoever brings releases to devices, as `server.flower_adapter.FlowerFleet` does."""
-
-    def tell(self, release: bytes, links: Sequence[bytes]) -> None:
-        """Send a release to all who do not have it."""
 
 
 class PatientFleet:
@@ -60,22 +49,20 @@ class PatientFleet:
             return Replies((), 0, 0, (str(error),))
 
 
-def announce(fleet: Told, registry: Registry) -> None:
-    """Bring the newest release, if there is one, to the devices that are connected."""
-    newest = registry.head().manifest
-    if newest is None:
-        return
-    first = max(0, newest.sequence - 1 - MOST_LINKS)
-    links = registry.links(first, newest.sequence)
-    fleet.tell(registry.path(newest.sequence).read_bytes(), links)
-
-
-def federate(grid: object, root: Path) -> ServerState:
-    """Go on with the federation in a fleet's folder until the wanted rounds are done."""
+def serve(grid: object, root: Path) -> None:
+    """What one run does: the wanted rounds; where none are due, the newest release is brought."""
     folder, authority = FleetFolder(root), Authority(root)
+    herald = Herald(grid, authority.registry, folder.federation)
+    if folder.rounds_due():
+        federate(grid, folder, authority, herald)
+        return
+    herald.bring()
+    herald.hear(HEAR_SECONDS, folder.rounds_due)
+
+
+def federate(grid: object, folder: FleetFolder, authority: Authority, herald: Herald) -> None:
+    """Go on with the federation in a fleet's folder until the wanted rounds are done."""
     settings, wanted = folder.settings(), folder.wanted()
-    if not wanted.rounds:
-        raise WorkError("no rounds are wanted; ask for some: mien server rounds start")
     examiner = Examiner(folder.federation, lambda: _names(authority))
     fleet = FlowerFleet(
         grid,  # type: ignore[arg-type]
@@ -86,32 +73,35 @@ def federate(grid: object, root: Path) -> ServerState:
         judge=examiner,
         left_out=examiner.left_out,
         over=OverSampling(settings.over_sample, settings.rules.quorum),
-        unfinished=OnDisk(folder.federation / UNFINISHED),
+        unfinished=OnDisk(folder.federation / FILE),
+        is_own=introduced_by(authority.devices),
     )
 
-    def bring() -> None:
-        announce(fleet, authority.registry)
+    def paused() -> bool:
+        if not folder.wanted().paused:
+            return False
+        herald.bring()
+        return True
 
     def publish(state: ServerState) -> None:
         if state.round > FIRST_HEAD_ROUND:  # the reference alone reads nothing
             metrics = release_metrics(folder.federation, state.head)
             spent = spent_on(settings.plan, reports(folder.federation))
             authority.publish(_publication(state, metrics, spent))
-            bring()
+            herald.bring()
 
     rounds = Rounds(
-        fleet=PatientFleet(fleet, bring),
+        fleet=PatientFleet(fleet, herald.bring),
         specification=settings.specification,
         plan=with_rounds(settings.plan, wanted.rounds),
         folder=folder.federation,
         rules=settings.rules,
-        paused=lambda: folder.wanted().paused,
+        paused=paused,
         publish=publish,
         reference=folder.reference(),
     )
-    done = rounds.run()
-    fleet.hear(min(settings.deadline, HEAR_SECONDS))
-    return done
+    rounds.run()
+    herald.hear(min(settings.deadline, HEAR_SECONDS))
 
 
 def _names(authority: Authority) -> dict[str, str]:

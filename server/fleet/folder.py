@@ -23,6 +23,7 @@ from common.files import private_folder, write_atomically
 from common.heads.leak import check_federated
 from common.heads.specification import HeadSpecification
 from common.heads.universal import UniversalHead
+from common.secure_aggregation.session import MOST_MEMBERS
 from common.settings import FederationPlan
 from server.fleet.oversampling import check_factor
 from server.fleet.rounds import CHECKPOINT, RoundRules, with_rounds
@@ -63,6 +64,11 @@ class FederationSettings:
                 f"over-sample is {self.over_sample:g} together with secure sums, whose members "
                 "may leave anyway; leave it out"
             )
+        if self.plan.secure_sum and self.rules.quorum > MOST_MEMBERS:
+            raise UsageError(
+                f"quorum is {self.rules.quorum} with secure sums, which have at most "
+                f"{MOST_MEMBERS} members; take a smaller one"
+            )
         if not 0 < self.deadline < float("inf"):
             raise UsageError(f"deadline is {self.deadline!r}, expected a number of seconds above 0")
 
@@ -88,8 +94,12 @@ class FleetFolder:
         """Whether a federation has been settled."""
         return (self.federation / SETTINGS).exists()
 
-    def begin(self, settings: FederationSettings) -> None:
+    def begin(self, settings: FederationSettings, reference: UniversalHead | None = None) -> None:
         """Settle what the federation is; it can't be changed afterwards.
+
+        Args:
+            settings: of the federation.
+            reference: a public one, in place of round 0; None where devices are asked for theirs.
 
         Raises:
             UsageError: another one has begun here.
@@ -102,6 +112,7 @@ class FleetFolder:
                 )
             return
         private_folder(self.federation)
+        self._keep_reference(reference)
         told = {
             "format": FORMAT,
             "specification": settings.specification.to_json(),
@@ -137,19 +148,6 @@ class FleetFolder:
             )
         except (KeyError, TypeError, ValueError, UsageError) as error:
             raise WorkError(f"{self.federation / SETTINGS} can't be used: {error}") from error
-
-    def keep_reference(self, head: UniversalHead) -> None:
-        """Keep a public reference, in place of round 0; before the federation begins.
-
-        Raises:
-            UsageError: it has begun.
-        """
-        if self.begun:
-            raise UsageError(
-                f"{self.federation} holds a federation that has begun; its reference is settled"
-            )
-        private_folder(self.federation)
-        save_head(self.federation / REFERENCE, head)
 
     def reference(self) -> UniversalHead | None:
         """The public reference, None where devices are asked for theirs.
@@ -187,6 +185,15 @@ class FleetFolder:
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
             raise WorkError(f"{path} is not a readable checkpoint: {error}") from error
 
+    def rounds_due(self) -> bool:
+        """Whether rounds are wanted now that are not done.
+
+        Raises:
+            WorkError: see `rounds_done`.
+        """
+        wanted = self.wanted()
+        return self.begun and not wanted.paused and self.rounds_done() < wanted.rounds
+
     def note_run(self, note: Mapping[str, Any]) -> None:
         """Keep what is known of Flower's newest run."""
         write_atomically(self.federation / RUN, json.dumps(dict(note)).encode())
@@ -194,6 +201,14 @@ class FleetFolder:
     def run_note(self) -> dict[str, Any]:
         """What `note_run` kept; empty before the first run."""
         return self._read(RUN) or {}
+
+    def _keep_reference(self, reference: UniversalHead | None) -> None:
+        """Before the settings are: one that an attempt left, which was killed then, is replaced."""
+        path = self.federation / REFERENCE
+        if reference is None:
+            path.unlink(missing_ok=True)
+        else:
+            save_head(path, reference)
 
     def _read(self, name: str) -> dict[str, Any] | None:
         path = self.federation / name

@@ -10,13 +10,13 @@ Bodies are passed on as they come and never kept in files: they hold updates.
 from __future__ import annotations
 
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from common.errors import UsageError, WorkError
 from common.files import private_folder, write_atomically
+from common.processes import complaint
 
 FLEET_ROUTES: Final = (
     "activate-node",
@@ -34,6 +34,7 @@ FLEET_ROUTES: Final = (
 
 KEEP_SECONDS: Final = 3
 """Shorter than the 5 s after which the SuperLink closes a connection that rests."""
+CHECK_SECONDS: Final = 30.0
 LARGEST_BODY: Final = "16m"
 """An update of the widest head is below 1 MB; what is larger is refused before it is read."""
 
@@ -130,15 +131,8 @@ def write_configuration(settings: ProxySettings, folder: Path) -> Path:
     private_folder(folder)
     path = folder / "nginx.conf"
     write_atomically(path, configuration(settings, folder).encode())
-    checked = subprocess.run(
-        [nginx(), "-t", "-q", "-e", "stderr", "-c", str(path)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-    )
-    if checked.returncode:
-        words = " ".join(checked.stderr.split())
+    command = [nginx(), "-t", "-q", "-e", "stderr", "-c", str(path)]
+    if (words := complaint(command, patience=CHECK_SECONDS)) is not None:
         raise WorkError(f"nginx refuses the proxy's configuration {path}: {words}")
     return path
 

@@ -36,7 +36,7 @@ class RoundRules:
     """When a round counts.
 
     Attributes:
-        quorum: accepted updates that it needs, at least 1.
+        quorum: accepted updates, or members of a secure sum, that it needs, at least 1.
         tries: how often it is asked for before the run gives up, at least 1.
         patience: seconds between tries.
 
@@ -61,7 +61,8 @@ class RoundReport:
     """One round as the operator sees it; nothing in it tells one device's figures.
 
     `accepted` updates count; in a secure sum they are known by their number alone. `noise` is the
-    multiplier that the accountant counts, 0 for none.
+    multiplier that the accountant counts, 0 for none. `capped` devices count as fewer clips than
+    they say.
     """
 
     federation: str
@@ -78,6 +79,7 @@ class RoundReport:
     seconds: dict[str, float]
     secure_sum: bool = False
     noise: float = 0.0
+    capped: tuple[str, ...] = ()
 
 
 @dataclass
@@ -154,10 +156,14 @@ class Rounds:
         return after
 
     def _ask(self, request: Request) -> tuple[Replies, int]:
-        """Ask until enough updates are accepted."""
+        """Ask until enough updates are accepted.
+
+        A sum counts, whatever its members' number: what was revealed can't be asked for again, and
+        the fleet asks for none with fewer members than the quorum.
+        """
         for tries in range(1, self.rules.tries + 1):
             replies = self.fleet.ask(request)
-            if replies.devices >= self.rules.quorum:
+            if replies.mean is not None or replies.devices >= self.rules.quorum:
                 return replies, tries
             if tries < self.rules.tries:
                 time.sleep(self.rules.patience)
@@ -191,6 +197,7 @@ class Rounds:
             seconds=seconds,
             secure_sum=self.plan.secure_sum,
             noise=noise,
+            capped=replies.capped,
         )
         path = self.folder / HISTORY / f"{request.round:06d}.json"
         write_atomically(path, json.dumps(asdict(report)).encode())

@@ -28,9 +28,11 @@ from server.authority.authority import Authority
 from server.authority.certificates import LOOPBACK, server_certificate
 from server.authority.devices import Device
 from server.authority.secrets import read_ec_key
-from server.fleet.control import Control
+from server.fleet.announcing import News, newest_after
+from server.fleet.control import Control, Node
 from server.fleet.events import Event, Told
 from server.fleet.folder import FleetFolder
+from server.fleet.judge import let_in
 from server.fleet.metrics import serving_metrics
 from server.fleet.service import Service, ServiceSettings
 from server.fleet.upkeep import Upkeep, check_room
@@ -39,6 +41,7 @@ LOCK_FILE: Final = "server.lock"
 LOOK_SECONDS: Final = 2.0
 FIRST_PAUSE: Final = 2.0
 LONGEST_PAUSE: Final = 60.0
+COMPLETED: Final = "finished:completed"
 
 
 def say(event: Event) -> None:
@@ -67,6 +70,8 @@ class FleetServer:
     name_devices: bool = False
     _ended: threading.Event = field(default_factory=threading.Event)
     _run: int | None = None
+    _only_news: bool = False
+    _newest: int = 0
     _pause: float = FIRST_PAUSE
     _not_before: float = 0.0
     _full: str = ""
@@ -77,7 +82,9 @@ class FleetServer:
         Raises:
             WorkError: a program did not start, or ended by itself.
         """
+        self.root = self.root.resolve()
         self._folder = FleetFolder(self.root)
+        self._news = News(self._folder.federation)
         self._authority = Authority(self.root)
         metrics = serving_metrics(self.root, self.metrics_port, name_devices=self.name_devices)
         with _alone(self.root), metrics, Service(self._settings()) as service:
@@ -92,6 +99,7 @@ class FleetServer:
                 with service.control() as control:
                     self._register(control)
                     self._keep_going(control)
+                    self._bring_news(control)
                 self._ended.wait(LOOK_SECONDS)
             if self._run is not None:
                 with service.control() as control:
@@ -109,16 +117,21 @@ class FleetServer:
 
     def _register(self, control: Control) -> None:
         """Let in who was enrolled, and out who was revoked."""
-        there = {node.name: node.id for node in control.nodes() if node.status != "unregistered"}
+        there = {node.name for node in _known(control)}
         for device in self._authority.devices.all():
             if device.active and device.name not in there:
+                if let_in(self._folder.federation, device):
+                    told = f"device {device.name} has a new key and is in quarantine no more"
+                    self.tell(Event("quarantine-ended", told, {"device": device.name}))
                 node = control.register(device.name, _public_key(device))
                 self._authority.devices.set_node(device, node)
                 told = f"device {device.name} may take part"
                 self.tell(Event("device-registered", told, {"device": device.name}))
 
+        known = {node.id for node in _known(control)}  # with those of this very pass
+
         def forget(device: Device) -> None:
-            if device.node is not None and device.node in there.values():
+            if device.node is not None and device.node in known:
                 control.unregister(device.node)
                 told = f"device {device.name} was revoked and may take part no more"
                 self.tell(Event("device-revoked", told, {"device": device.name}))
@@ -131,21 +144,39 @@ class FleetServer:
             status = control.status(self._run)
             if not status.startswith("finished"):
                 return
+            self._ended_as(status)
+        waiting = time.monotonic() < self._not_before
+        if not waiting and self._folder.rounds_due() and self._has_room():
+            self._start(control)
+            self._note("started")
+            wanted = self._folder.wanted().rounds
+            told = f"rounds go on up to {wanted}"
+            self.tell(Event("run-started", told, {"run": self._run, "wanted": wanted}))
+
+    def _bring_news(self, control: Control) -> None:
+        """Start a run for the newest release alone, where no rounds bring it."""
+        if self._run is not None or time.monotonic() < self._not_before:
+            return
+        online = [node.id for node in _known(control) if node.status == "online"]
+        self._newest = newest_after(self._authority.registry, self._newest)
+        if self._news.due(self._newest, online):
+            self._start(control, only_news=True)
+            told = f"release {self._newest} is brought to devices"
+            self.tell(Event("release-brought", told, {"run": self._run, "release": self._newest}))
+
+    def _start(self, control: Control, *, only_news: bool = False) -> None:
+        self._run = control.start({"fleet-folder": str(self.root)})
+        self._only_news = only_news
+
+    def _ended_as(self, status: str) -> None:
+        if not (self._only_news and status == COMPLETED):
             self._note(status)
             self._tell_of_end(status)
-            self._run = None
-        wanted = self._folder.wanted()
-        waiting = wanted.paused or time.monotonic() < self._not_before
-        due = self._folder.begun and self._folder.rounds_done() < wanted.rounds
-        if due and not waiting and self._has_room():
-            self._run = control.start({"fleet-folder": str(self.root.resolve())})
-            self._note("started")
-            told = f"rounds go on up to {wanted.rounds}"
-            self.tell(Event("run-started", told, {"run": self._run, "wanted": wanted.rounds}))
+        self._run = None
 
     def _tell_of_end(self, status: str) -> None:
         done = self._folder.rounds_done()
-        if status == "finished:completed":
+        if status == COMPLETED:
             self._pause, told = FIRST_PAUSE, f"{done} round(s) are done"
         else:
             self._not_before = time.monotonic() + self._pause
@@ -181,14 +212,14 @@ class FleetServer:
             folder=folder,
             address=address,
             port=port,
-            authority=self.root.resolve() / "ca/ca.crt",
-            server_certificate=self.root.resolve() / "server/server.crt",
-            server_key=self.root.resolve() / "server/server.key",
+            authority=self.root / "ca/ca.crt",
+            server_certificate=self.root / "server/server.crt",
+            server_key=self.root / "server/server.key",
             loopback_certificate=certificate,
             loopback_key=key,
-            secret=self.root.resolve() / "superexec.secret",
-            device_authority=self.root.resolve() / "ca/ca.crt" if self.second_lock else None,
-            revoked=self.root.resolve() / "ca/revoked.crl" if self.second_lock else None,
+            secret=self.root / "superexec.secret",
+            device_authority=self.root / "ca/ca.crt" if self.second_lock else None,
+            revoked=self.root / "ca/revoked.crl" if self.second_lock else None,
         )
 
     def _internal_certificate(self, folder: Path) -> tuple[Path, Path]:
@@ -203,6 +234,11 @@ class FleetServer:
         write_atomically(paths[0], made.public_bytes(Encoding.PEM))
         write_atomically(paths[1], secret)
         return paths
+
+
+def _known(control: Control) -> list[Node]:
+    """The nodes that the SuperLink lets in."""
+    return [node for node in control.nodes() if node.status != "unregistered"]
 
 
 @contextmanager

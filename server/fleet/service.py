@@ -41,6 +41,9 @@ from server.fleet.proxy import ProxySettings, write_configuration
 EXECUTOR: Final = "server.fleet.executor"
 START_SECONDS: Final = 60.0
 STATE_FILE: Final = "service.json"
+"""There from when all programs listen."""
+PROGRAMS_FILE: Final = "programs.json"
+"""Process ids by name, from each program's start on: who is killed meanwhile leaves them behind."""
 POLLING: Final = {"FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.1"}
 
 
@@ -121,9 +124,9 @@ class Service:
             WorkError: it does not start.
         """
         end_session(self._programs.pop(name), patience=0.0)
-        for program_name, command, port in self._commands():
+        for program_name, command, at in self._commands():
             if program_name == name:
-                self._start_program(name, command, port)
+                self._start_program(name, command, at)
         self._write_state()
 
     def reload_proxy(self) -> None:
@@ -139,23 +142,25 @@ class Service:
         """End all programs, the proxy first, and what they started."""
         for name in reversed(list(self._programs)):
             end_session(self._programs.pop(name))
-        (self.settings.folder / STATE_FILE).unlink(missing_ok=True)
+        _forget(self.settings.folder)
 
     def _start(self) -> None:
         private_folder(self.settings.folder)
         end_leftovers(self.settings.folder)
         bound_logs(self.settings.folder)
-        for name, command, port in self._commands():
-            self._start_program(name, command, port)
+        for name, command, at in self._commands():
+            self._start_program(name, command, at)
         self._write_state()
 
-    def _start_program(self, name: str, command: list[str], port: int) -> None:
+    def _start_program(self, name: str, command: list[str], at: tuple[str, int] | None) -> None:
         log = self._log(name)
         empty = private_folder(self.settings.folder / "empty")
         process = start(command, log=log, folder=empty, environment=self._environment())
         self._programs[name] = process
-        if port:
-            await_port(port, process, name=name, log=log, patience=START_SECONDS)
+        self._write_programs()
+        if at is not None:
+            host, port = at
+            await_port(port, process, name=name, log=log, patience=START_SECONDS, host=host)
 
     def _environment(self) -> dict[str, str]:
         return {
@@ -167,19 +172,25 @@ class Service:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         }
 
+    def _pids(self) -> dict[str, int]:
+        return {name: process.pid for name, process in self._programs.items()}
+
+    def _write_programs(self) -> None:
+        path = self.settings.folder / PROGRAMS_FILE
+        write_atomically(path, json.dumps(self._pids()).encode())
+
     def _write_state(self) -> None:
-        pids = {name: process.pid for name, process in self._programs.items()}
         told = {
             "superlink": self.superlink,
             "port": self.settings.port,
             "address": self.settings.address,
             "health": self.health,
-            "pids": pids,
+            "pids": self._pids(),
         }
         write_atomically(self.settings.folder / STATE_FILE, json.dumps(told).encode())
 
-    def _commands(self) -> list[tuple[str, list[str], int]]:
-        """Name, command, and the port that it listens on, in the order of starting."""
+    def _commands(self) -> list[tuple[str, list[str], tuple[str, int] | None]]:
+        """Name, command, and where it is to be reached, in the order of starting."""
         settings = self.settings
         secret = ["--superexec-auth-secret-file", str(settings.secret)]
         superlink = [
@@ -199,9 +210,9 @@ class Service:
         ]
         configuration = write_configuration(self._proxy(), settings.folder / "proxy")
         return [
-            ("superlink", superlink, self.superlink),
-            ("superexec", executor, 0),
-            ("proxy", proxy.command(configuration), settings.port),
+            ("superlink", superlink, ("127.0.0.1", self.superlink)),
+            ("superexec", executor, None),
+            ("proxy", proxy.command(configuration), (reachable(settings.address), settings.port)),
         ]
 
     def _proxy(self) -> ProxySettings:
@@ -237,14 +248,29 @@ def end_leftovers(folder: Path) -> None:
 
     An id may be another program's by now; its command line then does not name the fleet's folder.
     """
-    try:
-        pids = [int(str(pid)) for pid in dict(running(folder)["pids"]).values()]  # type: ignore[call-overload]
-    except WorkError:
-        return
-    for pid in pids:
-        if str(folder.parent) in command_line(pid):
+    for pid in _left(folder):
+        if _names(command_line(pid), folder.resolve().parent):
             end_sessions_of(pid)
-    (folder / STATE_FILE).unlink(missing_ok=True)
+    _forget(folder)
+
+
+def _left(folder: Path) -> list[int]:
+    """Process ids of programs that were started in `folder`; none where the file is damaged."""
+    try:
+        told = json.loads((folder / PROGRAMS_FILE).read_text(encoding="utf-8"))
+        return [int(pid) for pid in told.values()]
+    except (FileNotFoundError, ValueError, TypeError, AttributeError):
+        return []
+
+
+def _names(command: str, root: Path) -> bool:
+    """Whether a word of a command line is a path in the fleet's folder, which has no spaces."""
+    return any(Path(word).is_relative_to(root) for word in command.split())
+
+
+def _forget(folder: Path) -> None:
+    for name in (STATE_FILE, PROGRAMS_FILE):
+        (folder / name).unlink(missing_ok=True)
 
 
 def running(folder: Path) -> dict[str, object]:

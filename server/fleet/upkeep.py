@@ -43,7 +43,7 @@ class Upkeep:
         self._served = self._digest()
         self._reports = self._report_times()
         self._releases = self._released()
-        self._trouble = ""
+        self._troubles: dict[str, str] = {}
 
     def look(self) -> None:
         """Do what is due; to be called every few seconds.
@@ -53,9 +53,8 @@ class Upkeep:
         """
         self._check_health()
         self._reload()
-        self._guarded(self._follow_rounds)
-        for name in bound_logs(self._service.settings.folder):
-            self._tell(Event("log-cut", f"{name} grew too large and was cut", {"log": name}))
+        self._guarded("dashboard", "the dashboard could not be written", self._follow_rounds)
+        self._guarded("log-cut", "a log could not be cut", self._bound_logs)
 
     def _check_health(self) -> None:
         for name in self._health.hung():
@@ -96,16 +95,20 @@ class Upkeep:
         if not drawn_before:
             write_dashboard(self._root)
 
-    def _guarded(self, work: Callable[[], None]) -> None:
-        """A dashboard that can't be written is told of once and ends nothing."""
+    def _bound_logs(self) -> None:
+        for name in bound_logs(self._service.settings.folder):
+            self._tell(Event("log-cut", f"{name} grew too large and was cut", {"log": name}))
+
+    def _guarded(self, name: str, failed: str, work: Callable[[], None]) -> None:
+        """What can't be done, as on a full disk, is told of once and ends nothing."""
         try:
             work()
         except (OSError, WorkError) as error:
             why = error.strerror if isinstance(error, OSError) else error
-            trouble = f"the dashboard could not be written: {why}"
-            if trouble != self._trouble:
-                self._tell(Event("dashboard-failed", trouble))
-            self._trouble = trouble
+            trouble = f"{failed}: {why}"
+            if trouble != self._troubles.get(name):
+                self._tell(Event(f"{name}-failed", trouble))
+            self._troubles[name] = trouble
 
     def _digest(self) -> str:
         digest = hashlib.sha256()

@@ -22,6 +22,8 @@ class Aggregator:
     Attributes:
         session: what all agreed on.
         left: members who left, and after which step.
+        quorum: members whose vectors a round needs, beside the session's threshold; fewer end the
+            session before anything is revealed.
     """
 
     session: Session
@@ -30,13 +32,14 @@ class Aggregator:
     _sharing: frozenset[int] = frozenset()
     _there: tuple[int, ...] = ()
     _total: Ring | None = None
+    quorum: int = 1
 
     def advertised(self, arrived: Sequence[Advertisement]) -> list[Advertisement]:
         """After step 1: what goes to everybody who advertised."""
         for each in arrived:
             each.check(self.session)
             self._keys[each.member] = each
-        self._go_on(self.session.roster, self._keys, "advertise")
+        self._go_on(self.session.roster, self._keys, "advertise", quorum=self.quorum)
         return list(self._keys.values())
 
     def shared(
@@ -50,7 +53,7 @@ class Aggregator:
             if any(shares.sender != sender for shares in each):
                 raise SecureSumRefused(f"member {sender} shared in another's name")
         self._sharing = frozenset(arrived)
-        self._go_on(self._keys, arrived, "share")
+        self._go_on(self._keys, arrived, "share", quorum=self.quorum)
         return {
             receiver: [
                 shares
@@ -66,7 +69,7 @@ class Aggregator:
         for member, vector in arrived.items():
             if vector.shape != (self.session.length,) or vector.dtype != np.uint32:
                 raise SecureSumRefused(f"member {member} sent no vector of the session's length")
-        self._go_on(self._sharing, arrived, "mask")
+        self._go_on(self._sharing, arrived, "mask", quorum=self.quorum)
         self._there = tuple(sorted(arrived))
         total = np.zeros(self.session.length, dtype=np.uint32)
         for vector in arrived.values():
@@ -157,7 +160,13 @@ class Aggregator:
         return total
 
     def _go_on(
-        self, before: Iterable[int], now: Iterable[int], step: str, *, reduce: bool = True
+        self,
+        before: Iterable[int],
+        now: Iterable[int],
+        step: str,
+        *,
+        reduce: bool = True,
+        quorum: int = 1,
     ) -> None:
         expected, here = set(before), set(now)
         if not here <= expected:
@@ -167,4 +176,8 @@ class Aggregator:
         if len(here) < self.session.threshold:
             raise SecureSumRefused(
                 f"{len(here)} member(s) are left at {step}, {self.session.threshold} are needed"
+            )
+        if len(here) < quorum:
+            raise SecureSumRefused(
+                f"{len(here)} member(s) are left at {step}, the quorum is {quorum}"
             )

@@ -1,16 +1,19 @@
 """A round as a secure sum, over any transport: who is asked what, who left, what the sum is.
 
 Members who answer nonsense are left out and named; a session that falls below its threshold before
-anything was revealed is begun anew with those who still answer. Once shares were asked for there is
-no other session over the same head: the same question is asked again.
+anything was revealed is begun anew with those who still answer, and so does one below the round's
+quorum. Once shares were asked for there is no other session over the same head: the same question
+is asked again, and the sum counts, however few are in it. Only the operator may give it up.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, TypeVar
 
+from common.enrolment.introduction import IDENTITY_BYTES
 from common.errors import UsageError
 from common.messages import Request
 from common.secure_aggregation import steps
@@ -33,12 +36,17 @@ from common.secure_aggregation.session import FEWEST_MEMBERS, SecureSumRefused, 
 from common.secure_aggregation.steps import Invitation
 from server.secure_aggregation.aggregator import Aggregator
 from server.secure_aggregation.outcome import Collected, Exchange, SumRecord
-from server.secure_aggregation.unfinished import InMemory, Unfinished, UnfinishedSum
+from server.secure_aggregation.unfinished import (
+    InMemory,
+    Unfinished,
+    UnfinishedSum,
+    unfinished_over,
+)
 from server.strategies.mean import WeightedMean
 
 ATTEMPTS: Final = 4
 _ATTEMPT_BITS: Final = 31
-_KEY_BYTES: Final = 32
+NOT_ITS_OWN: Final = "a device introduced itself by what is not its own"
 T = TypeVar("T")
 
 
@@ -49,6 +57,8 @@ class SumCollector:
         exchange: carries steps.
         introductions: by address, as far as they are known; added to.
         unfinished: where a sum is kept that was asked for.
+        quorum: members without whom no sum is asked for.
+        is_own: whether an introduction is of the device at an address.
     """
 
     def __init__(
@@ -56,7 +66,11 @@ class SumCollector:
         exchange: Exchange,
         introductions: dict[int, bytes] | None = None,
         unfinished: UnfinishedSum | None = None,
+        quorum: int = 1,
+        is_own: Callable[[int, bytes], bool] = lambda address, introduction: True,
     ) -> None:
+        self.quorum = quorum
+        self._is_own = is_own
         self._exchange = exchange
         self._introductions = {} if introductions is None else introductions
         self._unfinished = unfinished or InMemory()
@@ -73,17 +87,22 @@ class SumCollector:
         """
         outcome = Collected()
         head = digest_of_head(request.head.specification, request.head.arrays)
-        waiting = self._unfinished.read()
-        if waiting is not None and waiting.head == head:
-            self._go_on(request, waiting, outcome)
-            return outcome
         members = self._introduced(addresses, outcome)
+        waiting = unfinished_over(request, self._unfinished)
+        if waiting is not None:
+            self._go_on(request, waiting, members, outcome)
+            return outcome
+        if len(members) < self.quorum:
+            told = f"{len(members)} device(s) could take part, the quorum is {self.quorum}"
+            outcome.failures.append(told)
+            return outcome
+        fewest = max(FEWEST_MEMBERS, request.plan.smallest_sum, self.quorum)
         for _ in range(ATTEMPTS):
             attempt = _Attempt(self, request, head, members, outcome, frozenset(lost))
             if attempt.run():
                 return outcome
             left = attempt.answering
-            if len(left) < max(FEWEST_MEMBERS, request.plan.smallest_sum) or left == members:
+            if len(left) < fewest or left == members:
                 break
             members = left
         return outcome
@@ -93,16 +112,19 @@ class SumCollector:
         new = {each: b"" for each in addresses if each not in self._introductions}
         if new:
             told = self.ask(steps.INTRODUCE, new, outcome)
-            self._introductions |= {
-                address: each
-                for address, each in told.items()
-                if _KEY_BYTES <= len(each) <= steps.LONGEST_INTRODUCTION
-            }
+            good = {address: each for address, each in told.items() if self._fits(address, each)}
+            outcome.failures += [NOT_ITS_OWN] * (len(told) - len(good))
+            self._introductions |= good
         by_key: dict[bytes, int] = {}
         for address in addresses:
             if address in self._introductions:
-                by_key.setdefault(self._introductions[address][:_KEY_BYTES], address)
+                by_key.setdefault(self._introductions[address][:IDENTITY_BYTES], address)
         return sorted(by_key.values())
+
+    def _fits(self, address: int, introduction: bytes) -> bool:
+        if not IDENTITY_BYTES <= len(introduction) <= steps.LONGEST_INTRODUCTION:
+            return False
+        return self._is_own(address, introduction)
 
     def ask(self, step: str, payloads: Mapping[int, bytes], outcome: Collected) -> dict[int, bytes]:
         """Carry one step; what went wrong is in the outcome."""
@@ -117,11 +139,18 @@ class SumCollector:
         """Of the members of a roster, in their order."""
         return tuple(self._introductions[address] for address in addresses)
 
-    def _go_on(self, request: Request, kept: Unfinished, outcome: Collected) -> None:
-        """Ask for the shares of a sum that was asked for before."""
+    def _go_on(
+        self, request: Request, kept: Unfinished, here: Sequence[int], outcome: Collected
+    ) -> None:
+        """Ask those of a sum's members who are here for its shares; it was asked for before."""
         session, told = _session(request, bytes.fromhex(kept.invitation))
         aggregator = Aggregator.restored(session, kept.aggregator)
-        end = _Ending(self, request, told, session, aggregator, kept, outcome)
+        now = {self._introductions[address][:IDENTITY_BYTES]: address for address in here}
+        keys = [each[:IDENTITY_BYTES] for each in told.introductions]
+        addresses = [now.get(key, old) for key, old in zip(keys, kept.addresses, strict=True)]
+        moved = replace(kept, addresses=addresses)
+        away = frozenset(number for number, key in enumerate(keys, start=1) if key not in now)
+        end = _Ending(self, request, told, session, aggregator, moved, outcome, away)
         end.finish({})
 
     def keep(self, unfinished: Unfinished) -> None:
@@ -157,7 +186,7 @@ class _Attempt:
         try:
             self._invitation = steps.write_invitation(self._told)
             session, _ = _session(self._request, self._invitation)
-            aggregator = Aggregator(session)
+            aggregator = Aggregator(session, quorum=self._collector.quorum)
             masked = self._to_masks(session, aggregator)
             signed = aggregator.confirmed(self._confirmed(session, sorted(masked)))
         except SecureSumRefused as error:
@@ -173,6 +202,8 @@ class _Attempt:
             signatures=steps.write_signatures(signed).hex(),
             signed=[each.member for each in signed],
             revealed={},
+            needed=session.threshold,
+            plan=self._request.plan.to_json(),
         )
         end = _Ending(
             self._collector, self._request, self._told, session, aggregator, kept, self._outcome
@@ -234,7 +265,9 @@ class _Ending:
         aggregator: Aggregator,
         kept: Unfinished,
         outcome: Collected,
+        away: frozenset[int] = frozenset(),
     ) -> None:
+        self._away = away
         self._collector = collector
         self._request = request
         self._told = told
@@ -255,6 +288,8 @@ class _Ending:
                 self._outcome.refused.append(f"device {self._address(int(number))}: {error}")
         total = self._total(answers)
         if total is None:
+            told = self._kept.how_it_stands(self._request.plan.name, len(self._away))
+            self._outcome.failures.insert(0, told)
             return
         plan, stage = self._request.plan, self._request.stage
         if is_noised(plan, stage):
@@ -266,7 +301,7 @@ class _Ending:
             members={number: self._address(number) for number in self._there},
             step=self._session.step,
             attempt=self._told.attempt,
-            masked=masked if whole.shape == total.shape else {},
+            masked=masked,
         )
 
     def _total(self, answers: Sequence[Revealed]) -> Vector | None:
@@ -294,8 +329,8 @@ class _Ending:
 
     def _ask(self) -> None:
         told = bytes.fromhex(self._kept.signatures)
-        missing = [n for n in self._kept.signed if str(n) not in self._kept.revealed]
-        number = {self._address(each): each for each in missing}
+        missing = {n for n in self._kept.signed if str(n) not in self._kept.revealed}
+        number = {self._address(each): each for each in sorted(missing - self._away)}
         if not number:
             return
         payloads = dict.fromkeys(number, told)
@@ -328,7 +363,9 @@ class _Ending:
 
 def _session(request: Request, invitation: bytes) -> tuple[Session, Invitation]:
     told = steps.read_invitation(invitation)
-    roster = {number: each[:_KEY_BYTES] for number, each in enumerate(told.introductions, start=1)}
+    roster = {
+        number: each[:IDENTITY_BYTES] for number, each in enumerate(told.introductions, start=1)
+    }
     try:
         session = session_for(
             request.plan,

@@ -36,7 +36,8 @@ class SumRecord:
         members: addresses of those whose vectors are in it, by number.
         step: distance of two encoded numbers.
         attempt: of the session.
-        masked: vectors as they came, by number; empty where they have another length.
+        masked: vectors as they came, by number: of a reference longer than `total`, as two limbs;
+            empty of a sum that was gone on with.
     """
 
     total: Vector

@@ -16,6 +16,7 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from client.secure_aggregation.member import Member
+from common.heads.specification import HEAD_STAGE
 from common.randomness import generator
 from common.secure_aggregation import steps
 from common.secure_aggregation.encoding import Vector
@@ -119,8 +120,10 @@ def session_of(vectors: dict[int, Vector], keys: dict[int, Ed25519PrivateKey]) -
     """A session for vectors with entries within `CLIP`."""
     return Session(
         federation="bench",
+        stage=HEAD_STAGE,
         round=1,
         attempt=0,
+        terms="0" * 64,
         specification=1,
         head="0" * 64,
         length=len(next(iter(vectors.values()))),

@@ -119,7 +119,22 @@ def federation_words(results: Results) -> tuple[str, ...]:
         sentences.append(in_words(told["projection"]))
     if share is not None:
         sentences.append(f"Devices declined rounds from {share:g} mixtures per clip on.")
+    sentences += _privacy_words(results.get("privacy") or {})
     return tuple(visible(sentence) for sentence in sentences)
+
+
+def _privacy_words(privacy: Mapping[str, Any]) -> list[str]:
+    """Epsilon of one federation, and of all that a user was in."""
+    if "per_user" not in privacy:
+        return []
+    user, each = privacy["per_user"], privacy["per_federation"].values()
+    if user["epsilon"] is None:
+        return [f"Differential privacy: void, since {'; '.join(user['void'])}."]
+    largest = max(told["epsilon"] for told in each if told["epsilon"] is not None)
+    return [
+        f"Differential privacy at delta {user['delta']:g}: epsilon {largest:.3g} per federation, "
+        f"{user['epsilon']:.3g} for a user, who was in {user['federations']} of {len(each)}."
+    ]
 
 
 def accuracy_rows(results: Results) -> tuple[Row, ...]:

@@ -35,6 +35,13 @@ def test_limits_are_changed_and_kept(mien: Command) -> None:
     assert (told["limits"]["share"], told["accept_leak"]) == (0.25, False)
 
 
+def test_bare_updates_are_refused_until_they_are_allowed(mien: Command) -> None:
+    assert json.loads(mien("device", "exposure", "--json").out)["limits"]["bare_updates"] is False
+    assert "without a secure sum" in mien("device", "exposure", "--bare-updates", "allow").out
+    assert "without a secure sum" in mien("device", "exposure", "--share", "0.1").out
+    assert "without a secure sum" not in mien("device", "exposure", "--bare-updates", "refuse").out
+
+
 def test_the_status_says_what_left_and_what_was_declined(mien: Command, tmp_path: Path) -> None:
     folder = tmp_path / "device"
     with Vault(folder, unlock(folder, KeyFile(tmp_path / "key"))) as vault:
@@ -48,7 +55,8 @@ def test_the_status_says_what_left_and_what_was_declined(mien: Command, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("--share", "much"), ("--share", "-1"), ("--epsilon", "nan")]
+    ("option", "value"),
+    [("--share", "much"), ("--share", "-1"), ("--epsilon", "nan"), ("--bare-updates", "on")],
 )
 def test_nonsense_is_refused_and_nothing_changes(mien: Command, option: str, value: str) -> None:
     done = mien("device", "exposure", option, value)

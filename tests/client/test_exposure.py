@@ -210,6 +210,28 @@ def test_hardly_any_noise_does_not_buy_a_round() -> None:
     assert not would_exceed([], asked, 10_000, FLEET_LIMITS).take_part
 
 
+@pytest.mark.parametrize(("noise", "hidden"), [(1e-6, False), (0.99, False), (1.0, True)])
+def test_hardly_any_noise_is_none_where_no_epsilon_limits_it(noise: float, hidden: bool) -> None:
+    """Else any multiplier above 0 would lift the limit of mixtures."""
+    limits = ExposureLimits(epsilon=None)
+    asked = Asked(stage="head", combinations=7, noise=noise)
+    assert would_exceed([], asked, 20, limits).take_part == hidden
+    assert exposure([noised(1, noise)], 20, limits).revealed == 7 * (not hidden)
+    assert would_exceed([], asked, 20, NO_LIMITS).take_part
+
+
+@pytest.mark.parametrize(("stay", "counted"), [(3, 4.0 / math.sqrt(3)), (9, 4.0 / 3), (10, 4.0)])
+def test_in_a_noised_sum_of_few_the_device_s_own_share_counts_alone(
+    stay: int, counted: float
+) -> None:
+    """All others may be the server's, who take their shares of the noise off."""
+    asked = Asked(stage="head", combinations=7, stay=stay, noise=4.0)
+    told = noised(1, 4.0) | {"secure_sum": {"stay": stay, "members": stay + 1}}
+    after = would_exceed([told], asked, 83, FLEET_LIMITS).after
+    assert after.epsilon == pytest.approx(epsilon_of(1e-5, math.sqrt(2) / counted))
+    assert after.noised == 2
+
+
 def test_secure_sums_count_against_everybodys_clips() -> None:
     """7R against a quarter of 17 times 8 clips: 4 rounds, as the audit's rule for sums has it."""
     asked = Asked(stage="head", combinations=7, stay=17)

@@ -109,6 +109,18 @@ def test_a_device_that_declines_sends_nothing_and_keeps_why(tmp_path: Path) -> N
     assert answer(folder, request(SPEC, REFERENCE_STAGE), run=1) is not None
 
 
+@pytest.mark.parametrize("stage", [REFERENCE_STAGE, HEAD_STAGE])
+def test_a_device_of_secure_sums_sends_nothing_bare(tmp_path: Path, stage: str) -> None:
+    """Over the head of a sum a bare update would take the device's part out of the sum."""
+    folder = store(tmp_path, bare_updates=False)
+    assert answer(folder, request(SPEC, stage), run=1) is None
+    assert (
+        "declined: the server asks for an update as it is"
+        in (folder.path / "errors.log").read_text()
+    )
+    assert refusal(folder, request(SPEC, stage), stay=17) is None
+
+
 def test_what_was_declined_is_in_the_folders_log(tmp_path: Path) -> None:
     folder = store(tmp_path)
     folder.note_declined("round 3", "too much")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -286,3 +287,49 @@ def test_what_a_release_is_answered_with_is_no_update() -> None:
     fleet.tell(b"one", [])
     replies = fleet.ask(REQUEST)
     assert (len(replies.updates), replies.late, replies.faults) == (2, 0, ())
+
+
+class TwoRoundsLate(FakeGrid):
+    """What one node answers is there when the round after the next looks for it."""
+
+    round = 0
+    slow = 1
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        ready = [
+            identity
+            for identity in message_ids
+            if identity in self._replies
+            and (
+                self._replies[identity].metadata.src_node_id != self.slow
+                or self._asked_in(identity) + 2 <= self.round
+            )
+        ]
+        return [self._replies.pop(identity) for identity in ready]
+
+    def _asked_in(self, identity: str) -> int:
+        (sent,) = [each for each in self.pushed if each.metadata.message_id == identity]
+        return int(str(sent.content.config_records["config"]["round"]))
+
+
+def test_an_answer_that_comes_two_rounds_late_is_fetched_and_counted() -> None:
+    def slow(message: Message) -> Message:
+        return Message(content_of(update(1.0)), reply_to=message)
+
+    grid = TwoRoundsLate({1: slow, 2: node_of(None)})
+    fleet = FlowerFleet(grid, devices=0, timeout=0.01, poll=0.001)
+    late = []
+    for grid.round in range(1, 6):
+        late.append(fleet.ask(replace(REQUEST, round=grid.round)).late)
+    assert late == [0, 0, 1, 1, 1]
+    assert len(grid._replies) == 2, "of the last two rounds alone"
+
+
+def test_requests_that_are_never_answered_are_not_kept_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("server.flower_adapter.MOST_UNANSWERED", 3)
+    fleet = FlowerFleet(FakeGrid({1: silent, 2: silent}), devices=0, timeout=0.0, poll=0.001)
+    for round in range(1, 4):
+        fleet.ask(replace(REQUEST, round=round))
+    assert list(fleet._unanswered) == ["message-3", "message-4", "message-5"]

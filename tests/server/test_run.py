@@ -14,8 +14,9 @@ from safetensors.numpy import load, save
 from common.errors import WorkError
 from common.heads.specification import KINDS, HeadSpecification
 from common.heads.universal import initial_head
-from server.run import ServerPlan, load_head, load_plan, run_plan, save_head
-from tests.server.fakes import SPECIFICATION, FakeFleet, plan, sends
+from server.audit.recording_format import read_claim
+from server.run import REFERENCE, ServerPlan, load_head, load_plan, run_plan, save_head
+from tests.server.fakes import SPECIFICATION, FakeFleet, declines, plan, sends
 
 
 def server_plan() -> ServerPlan:
@@ -151,3 +152,32 @@ def test_a_run_leaves_heads_and_rounds(tmp_path: Path) -> None:
         ("fold-2", 0, 2, 200),
         ("fold-2", 1, 2, 200),
     ]
+
+
+def noisy_plan() -> ServerPlan:
+    return ServerPlan(SPECIFICATION, (plan(clip_norm=1.0, noise_multiplier=4.0),), 0)
+
+
+@pytest.mark.parametrize("public", [True, False])
+def test_an_auditor_is_told_of_a_claim_also_where_it_is_void(tmp_path: Path, public: bool) -> None:
+    """A reference of the devices' own leaves them without noise."""
+    server, record = tmp_path / "server", tmp_path / "record"
+    if public:
+        server.mkdir()
+        save_head(server / REFERENCE, initial_head(SPECIFICATION, 1))
+    run_plan(FakeFleet(sends(0.1)), noisy_plan(), server, record)
+    claim = read_claim(record, "fold-1")
+    assert claim is not None
+    assert claim.rounds == 2
+    assert bool(claim.void) == np.isinf(claim.epsilon) == (not public)
+
+
+def test_an_auditor_is_told_of_no_claim_where_nobody_took_part(tmp_path: Path) -> None:
+    server, record = tmp_path / "server", tmp_path / "record"
+    server.mkdir()
+    save_head(server / REFERENCE, initial_head(SPECIFICATION, 1))
+    asked = ServerPlan(
+        SPECIFICATION, (plan(clip_norm=1.0, noise_multiplier=4.0, clients_per_round=1.0),), 0
+    )
+    run_plan(FakeFleet(declines), asked, server, record)
+    assert read_claim(record, "fold-1") is None

@@ -18,6 +18,7 @@ from simulations.experiments.groups import grouped
 from simulations.experiments.report.parts import accepted_leaks
 from simulations.report.facts import federation_words
 from simulations.settings import SimulationSettings
+from simulations.simulate import _limits
 
 WIDE = 33
 
@@ -85,6 +86,11 @@ def test_simulated_devices_have_the_limits_that_were_asked_for(table: Path, tmp_
     assert (limits.share, limits.epsilon) == (2.0, 4.0)
     assert found["federation"]["exposure_limits"] == {"share": 2.0, "epsilon": 4.0}
     assert "from 2 mixtures per clip" in federation_words(found)[-1]
+
+
+def test_simulated_devices_send_nothing_bare_where_sums_are_secure(table: Path) -> None:
+    assert _limits(settings(table)).bare_updates
+    assert not _limits(settings(table, secure_aggregation="on")).bare_updates
 
 
 def test_devices_decline_what_exceeds_their_limits(table: Path) -> None:

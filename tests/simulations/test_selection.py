@@ -14,7 +14,7 @@ from common.clips import ClipSet
 from common.heads.specification import HeadSpecification
 from simulations import selection
 from simulations.protocols import Protocol, make_protocol
-from simulations.selection import L2_CANDIDATES, PERSONAL_CANDIDATES, Choice, choose
+from simulations.selection import L2_CANDIDATES, PERSONAL_CANDIDATES, Choice, choose, unchosen
 from tests.simulations.people import DIMENSION, clips_named, ravdess_names
 
 NAMES = ravdess_names([1, 2, 3, 4, 5], expressions=3)
@@ -173,3 +173,8 @@ def test_the_strongest_within_a_standard_error_is_taken(
 ) -> None:
     found = [dict(zip(L2_CANDIDATES, row, strict=True)) for row in scores]
     assert selection._strongest_near_best(found) == expected
+
+
+def test_without_a_choice_all_get_the_same_and_nothing_is_known_of_personal_heads() -> None:
+    found = unchosen(protocol_of(people()), 0.02)
+    assert found == {name: Choice(0.02, 1.0, 1.0) for name in ("fold-1", "fold-2", "fold-3")}

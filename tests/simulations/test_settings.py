@@ -154,3 +154,10 @@ def test_every_strategy_can_be_chosen() -> None:
     for name in STRATEGIES:
         mu = {"proximal-mu": 0.1} if name == "fedprox" else {}
         assert parse_settings({"strategy": name, **mu}).strategy == name
+
+
+def test_noise_needs_a_regularisation_that_is_not_chosen_on_its_users() -> None:
+    noised = {"clip-norm": 0.3, "noise-multiplier": 2.0}
+    with pytest.raises(UsageError, match=r"setting l2 is 0\.0: expected above 0 with noise"):
+        parse_settings(noised)
+    assert parse_settings({**noised, "l2": 0.01}).l2 == 0.01

@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 
 from client.daemon.supernode import QUIET, free_port
+from client.device.budget import set_exposure_limits
+from client.exposure import NO_LIMITS
 from client.vault.records import Clip, ClipArrays, StoredHead
 from client.vault.vault import new_id
 from server.run import ServerPlan
@@ -121,6 +123,7 @@ def fill(device: MadeDevice) -> None:
     )
     spec, clips = specification(), made_up_clips()
     with device.vault() as vault:
+        set_exposure_limits(vault, NO_LIMITS)
         vault.save_user(unwilling)
         head = any_head(spec)
         vault.save_universal(

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from client.daemon import tunnel as tunnel_module
 from client.daemon.settings import Fleet
 from client.daemon.supernode import free_port
 from client.daemon.tunnel import command, configuration, prepared
@@ -174,6 +175,21 @@ def test_what_nginx_could_misread_is_refused(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="whose path has no spaces"):
             configuration(odd, tmp_path, 1)
     with pytest.raises(UsageError, match="the device's key can't be read"):
+        prepared(fleet, tmp_path / "tunnel", 1)
+
+
+def test_a_check_that_takes_too_long_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the name server is silent: the daemon tries again and does not end."""
+    authority = Authority.create(tmp_path / "fleet", address="localhost:1")
+    fleet = device(authority, "kitchen", tmp_path / "kitchen")
+    slow = tmp_path / "nginx"
+    slow.write_text("#!/bin/sh\nexec sleep 60\n")
+    slow.chmod(0o700)
+    monkeypatch.setattr(tunnel_module, "nginx", lambda: str(slow))
+    monkeypatch.setattr(tunnel_module, "CHECK_SECONDS", 0.05)
+    with pytest.raises(WorkError, match=r"refuses the tunnel's .*: it was not done within 0\.05 s"):
         prepared(fleet, tmp_path / "tunnel", 1)
 
 

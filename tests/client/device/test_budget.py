@@ -97,6 +97,9 @@ def test_a_protected_release_is_told_in_numbers() -> None:
 
 
 def test_a_damaged_limit_is_refused_not_ignored(vault: Vault) -> None:
+    vault.set_setting("bare_updates", "maybe")
+    with pytest.raises(UsageError, match="bare-updates"):
+        exposure_limits(vault)
     vault.set_setting("exposure_share", "much")
     with pytest.raises(UsageError, match="exposure-share"):
         exposure_limits(vault)

@@ -106,12 +106,24 @@ def test_only_labelled_clips_of_willing_users_and_this_head_help(vault: Vault) -
 def test_a_vault_declines_what_its_budget_does_not_allow(vault: Vault) -> None:
     """16 clips: 7 mixtures are more than a quarter."""
     set_up(vault)
-    set_exposure_limits(vault, FLEET_LIMITS)
+    set_exposure_limits(vault, dataclasses.replace(FLEET_LIMITS, bare_updates=True))
     add_person(vault, a_user("Ada"), made_up_clips())
     assert answer(VaultStore(vault), request(SPEC, HEAD_STAGE, head=HEAD), run=1) is None
     told = vault.setting("exposure_declined")
     assert told["about"] == "round 1"
     assert told["text"].startswith("after it 7 exact mixtures of this device's 16 clips")
+
+
+@pytest.mark.parametrize("stage", [REFERENCE_STAGE, HEAD_STAGE])
+def test_a_vault_sends_no_bare_update_unless_its_owner_allows_it(vault: Vault, stage: str) -> None:
+    set_up(vault)
+    set_exposure_limits(vault, dataclasses.replace(NO_LIMITS, bare_updates=False))
+    add_person(vault, a_user("Ada"), made_up_clips())
+    asked = request(SPEC, stage, head=HEAD)
+    assert answer(VaultStore(vault), asked, run=1) is None
+    told = vault.setting("exposure_declined")["text"]
+    assert "in secure sums only" in told
+    assert "--bare-updates allow" in told
 
 
 @pytest.mark.parametrize("why", ["paused", "nobody agreed", "no clip"])

@@ -26,8 +26,10 @@ def session_of(members: int, *, length: int = 6, clip: float = 1.0, **changes: o
     roster = {n: key.public_key().public_bytes_raw() for n, key in identities(members).items()}
     settings: dict[str, object] = {
         "federation": "all",
+        "stage": "head",
         "round": 1,
         "attempt": 0,
+        "terms": "0" * 64,
         "specification": 7,
         "head": "0" * 64,
         "length": length,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -145,3 +146,38 @@ def test_a_session_depends_on_plan_head_and_stage() -> None:
         session(replace(PLAN, name="other")).digest,
     }
     assert len(digests) == 5
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"learning_rate": 1e-300},
+        {"epochs": 2},
+        {"l2": 0.5},
+        {"clip_norm": 1e-9},
+        {"seed": 1},
+        {"strategy": "fedprox", "proximal_mu": 0.1},
+    ],
+)
+def test_whoever_trains_by_another_plan_is_in_another_session(change: dict[str, Any]) -> None:
+    """All but one asked for next to nothing: their sum would be the one's update."""
+    assert session(replace(PLAN, **change)).digest != session().digest
+
+
+def test_more_rounds_are_the_same_session() -> None:
+    assert session(replace(PLAN, rounds=9)).digest == session().digest
+
+
+def test_noise_and_norm_of_the_same_room_are_told_apart() -> None:
+    one = replace(PLAN, clip_norm=0.25, noise_multiplier=4.0)
+    assert session(one).digest != session(replace(one, noise_multiplier=3.0)).digest
+
+
+def test_a_head_has_one_digest_however_its_zeros_are_written() -> None:
+    arrays = {n: np.zeros(s, np.float32) for n, s in SPECIFICATION.all_shapes().items()}
+    negative = {**arrays, "user.bias": -arrays["user.bias"]}
+    found = rounds.digest_of_head(SPECIFICATION, arrays)
+    assert rounds.digest_of_head(SPECIFICATION, negative) == found
+    moved = {**arrays, "user.bias": arrays["user.bias"] + np.float32(1e-30)}
+    assert rounds.digest_of_head(SPECIFICATION, moved) != found
+    assert found == "a21087c0ea879c8d8b6764a6891c8630fd4a2bd12c140d2a2b47a02216b50b8f"

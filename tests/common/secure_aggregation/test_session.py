@@ -33,8 +33,10 @@ def test_rules_that_do_not_protect_are_refused(changes: dict[str, object], told:
     "change",
     [
         {"federation": "b"},
+        {"stage": "reference"},
         {"round": 2},
         {"attempt": 1},
+        {"terms": "1" * 64},
         {"specification": 8},
         {"head": "1" * 64},
         {"length": 7},

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from common.errors import UsageError, WorkError
 from common.heads.specification import KINDS, STAGES, HeadSpecification
+from common.secure_aggregation.rounds import MOST_WEIGHT
 from common.wire import Expected
 from server.defence import (
     Arrival,
@@ -162,10 +163,10 @@ def test_the_norm_bound_is_that_of_the_slow_way(
     norms = [math.sqrt(entries) * abs(float(np.float32(v))) for v in values]
     median = statistics.median(norms) if len(norms) >= 3 else 0.0
     for place, length in enumerate(norms):
-        bound = max(factor * median, floor)
-        if median and abs(length - bound) <= 1e-9 * bound:
+        bound = max(factor * median if median else LIMITS.norm_at_rest, floor)
+        if abs(length - bound) <= 1e-9 * bound:
             continue  # on the edge, where rounding decides
-        expected = bool(median) and length > bound
+        expected = len(norms) >= 3 and length > bound
         assert (reasons(found).get(f"d{place}") is Refusal.NORM) == expected
     assert len(found.accepted) + len(found.refused) == len(values)
 
@@ -188,6 +189,82 @@ def test_a_minority_gets_no_long_update_in_and_throws_no_honest_one_out(
     }
     for device, sent in accepted.items():
         assert abs(float(sent.arrays["user.bias"][0])) <= 10 * 2.0 * (1 + 1e-6), device
+
+
+def test_a_long_update_is_refused_where_all_others_rest() -> None:
+    resting = [arrival(f"d{n}", 0.0) for n in range(3)]
+    assert reasons(examined(*resting, arrival("bad", 1e30))) == {"bad": Refusal.NORM}
+    assert not examined(*resting, arrival("new", 1.0)).refused
+
+
+def weights(found: Examined) -> dict[str, int]:
+    return {device: update.clips for device, update in found.accepted}
+
+
+def test_nobody_counts_as_more_than_thrice_the_median_clips() -> None:
+    honest = [arrival(f"d{n}", 1.0, clips=20) for n in range(9)]
+    found = examined(*honest, arrival("more", 2.0, clips=100_000))
+    assert weights(found) == {**{f"d{n}": 20 for n in range(9)}, "more": 60}
+    assert found.capped == ("more",)
+    assert examined(*honest, arrival("more", 1.0, clips=60)).capped == ()
+
+
+@settings(max_examples=50)
+@given(st.floats(-(2.0**20), 2.0**20, width=32), st.integers(1, 100_000))
+def test_nobody_pulls_the_average_more_than_ten_times_as_far_as_others(
+    value: float, clips: int
+) -> None:
+    honest = [arrival(f"d{n}", 1.0, clips=20) for n in range(9)]
+    found = examined(*honest, arrival("bad", value, clips=clips))
+    sent = dict(found.accepted)
+    assert {f"d{n}" for n in range(9)} <= set(sent)
+    if "bad" in sent:
+        pull = sent["bad"].clips * abs(float(sent["bad"].arrays["user.bias"][0]))
+        assert 1 <= sent["bad"].clips <= 60
+        assert pull <= 10 * 20 * (1 + 1e-6)
+
+
+def test_nobody_counts_as_more_clips_than_in_a_secure_sum() -> None:
+    many = [arrival(f"d{n}", 1.0, clips=5000) for n in range(4)]
+    for count in (1, 4):  # one alone has no median to be held against
+        found = examined(*many[:count])
+        assert set(weights(found).values()) == {MOST_WEIGHT}
+        assert found.capped == tuple(f"d{n}" for n in range(count))
+
+
+def under_noise(round: int = 1) -> Question:
+    """The server is to put noise on the sum of updates of norm 1."""
+    return replace(question(round), norm=1.0)
+
+
+INSIDE = float(np.float32(1 / math.sqrt(8) * (1 - 1e-6)))
+"""In every entry: just within norm 1."""
+
+
+@settings(max_examples=50)
+@given(
+    st.lists(st.floats(-INSIDE, INSIDE, width=32), min_size=1, max_size=9),
+    st.floats(-INSIDE, INSIDE, width=32),
+)
+def test_before_noise_one_update_decides_on_no_other(values: list[float], instead: float) -> None:
+    """Whatever one device sends within the norm, all count, and as the clips they say."""
+    for first in (values[0], instead):
+        sent = [arrival(f"d{n}", v) for n, v in enumerate([first, *values[1:]])]
+        found = examined(*sent, asked=under_noise())
+        assert [device for device, _ in found.accepted] == [each.device for each in sent]
+        assert (found.refused, found.capped, found.seen) == ((), (), Seen())
+
+
+def test_before_noise_an_update_beyond_the_norm_is_refused() -> None:
+    found = examined(arrival("a", INSIDE), arrival("bad", 1.01 * INSIDE), asked=under_noise())
+    assert reasons(found) == {"bad": Refusal.NORM}
+    assert reasons(examined(poisoned(math.nan), asked=under_noise())) == {"bad": Refusal.NOT_FINITE}
+
+
+def test_before_noise_an_update_may_be_as_one_before() -> None:
+    first = examined(arrival("a", 0.1), arrival("b", 0.2))
+    again = examined(arrival("a", 0.1, round=2), asked=under_noise(2), seen=first.seen)
+    assert (weights(again), again.seen) == ({"a": 1}, first.seen)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -215,6 +292,9 @@ def test_honest_sizes_are_below_the_limit_and_hundred_megabytes_are_not(
         {"norm_factor": 0.5},
         {"norm_factor": math.nan},
         {"norm_floor": -1.0},
+        {"norm_at_rest": 0.0},
+        {"weight": 0},
+        {"weight_factor": 0.9},
         {"fewest": 2},
     ],
 )
@@ -244,6 +324,6 @@ def test_a_damaged_memory_is_told(text: str) -> None:
 def test_a_heads_digest_tells_heads_apart() -> None:
     one = update(1.0).arrays
     swapped = {**one, "user.bias": one["population.bias"] + np.float32(1)}
-    assert digest_of(one) == digest_of(dict(reversed(one.items())))
+    assert digest_of(one) == digest_of(dict(reversed(list(one.items()))))
     assert digest_of(one) != digest_of(swapped)
     assert digest_of(one) != digest_of({n: a for n, a in one.items() if n != "user.bias"})

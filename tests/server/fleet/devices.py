@@ -16,6 +16,7 @@ import numpy as np
 from client.store import DeviceFolder, DeviceSettings
 from common.clips import ClipSet
 from common.heads.specification import HeadSpecification
+from common.heads.universal import UniversalHead
 from common.processes import QUIET, end_session, end_sessions_of, free_port, program, start
 from common.randomness import generator
 from common.settings import FederationPlan
@@ -109,6 +110,8 @@ class Fleet:
         deadline: float,
         tries: int = 30,
         quorum: int | None = None,
+        plan: FederationPlan = PLAN,
+        reference: UniversalHead | None = None,
     ) -> None:
         self.root = root / "fleet"
         self.port = free_port()
@@ -117,10 +120,11 @@ class Fleet:
         self.folder.begin(
             FederationSettings(
                 specification=SPECIFICATION,
-                plan=PLAN,
+                plan=plan,
                 rules=RoundRules(quorum=quorum or devices, tries=tries, patience=1.0),
                 deadline=deadline,
-            )
+            ),
+            reference,
         )
         self.devices = [Device(root, number, self.authority) for number in range(devices)]
         self._log = root / "server.log"

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,3 +45,18 @@ def test_large_logs_are_cut_and_the_writer_goes_on(tmp_path: Path) -> None:
     assert (tmp_path / "superlink.log.1").read_bytes() == b"a" * 100
     assert (tmp_path / "superlink.log.1").stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "proxy.log").read_bytes() == b"b" * 10
+
+
+def test_a_log_is_cut_also_where_there_is_no_room_to_keep_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(source: Path, target: Path) -> None:
+        Path(target).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    (tmp_path / "superlink.log").write_bytes(b"a" * 100)
+    assert bound_logs(tmp_path, largest=50) == ["superlink.log"]
+    assert [(each.name, each.stat().st_size) for each in tmp_path.iterdir()] == [
+        ("superlink.log", 0)
+    ]

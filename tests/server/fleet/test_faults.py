@@ -17,12 +17,14 @@ from common.processes import command_line, end_sessions_of
 from common.update import HeadUpdate
 from server.checkpoint import load_checkpoint
 from server.federation import Replies
+from server.fleet.announcing import Announced, announced
 from server.fleet.rounds import CHECKPOINT, RoundRules, Rounds, with_rounds
 from server.fleet.service import running
+from server.registry import Publication
 from tests.server.fleet.devices import PLAN, SPECIFICATION, Device, Fleet, proxy_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-ROUNDS = 5
+ROUNDS = 6
 
 
 class InProcess:
@@ -74,14 +76,23 @@ def test_a_fleet_that_is_killed_and_cut_makes_the_same_head(fleet: Fleet, tmp_pa
     fleet.devices[0].kill()
     fleet.await_rounds(3)
 
-    # The network is cut for 30 s while a device works: nothing comes through the proxy.
+    # A device and the server are killed in one round, and both are dead at the same time.
     fleet.want(4)
+    received = fleet.train_messages()
+    fleet.await_that(lambda: fleet.train_messages() > received, patience=200)
+    fleet.devices[1].kill()
+    fleet.kill_server()
+    assert fleet.folder.rounds_done() == 3, "they were not killed in the middle of the round"
+    fleet.await_rounds(4)
+
+    # The network is cut for 30 s while a device works: nothing comes through the proxy.
+    fleet.want(5)
     received = fleet.train_messages()
     fleet.await_that(lambda: fleet.train_messages() > received, patience=200)
     with fleet.network_cut():
         time.sleep(30)
-        assert fleet.folder.rounds_done() == 3, "the cut was not in the middle of the round"
-    fleet.await_rounds(4)
+        assert fleet.folder.rounds_done() == 4, "the cut was not in the middle of the round"
+    fleet.await_rounds(5)
 
     # The proxy is gone, and the network with it: the server ends and is started again.
     fleet.want(ROUNDS)
@@ -97,3 +108,11 @@ def test_a_fleet_that_is_killed_and_cut_makes_the_same_head(fleet: Fleet, tmp_pa
     assert counted == [(number, 3) for number in range(ROUNDS + 1)]
     rounds = [manifest.round for manifest in fleet.authority.registry.history()]
     assert rounds == list(range(1, ROUNDS + 1))
+
+    # What is published between rounds reaches all devices without a round.
+    arrays = state.head.arrays
+    what = Publication(specification=SPECIFICATION, arrays=arrays, round=ROUNDS + 1, metrics={})
+    sequence = fleet.authority.publish(what).sequence
+    nodes = frozenset(int(each.node or 0) for each in fleet.authority.devices.all())
+    fleet.await_that(lambda: announced(fleet.folder.federation) == Announced(sequence, nodes), 120)
+    assert fleet.folder.rounds_done() == ROUNDS

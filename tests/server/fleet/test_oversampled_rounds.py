@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
+import numpy as np
 import pytest
-from flwr.app import Message
+from flwr.app import Message, RecordDict
 from flwr.supercore.task_identity import TaskIdentity
 
 from common.heads.universal import initial_head
 from common.messages import Request
+from server.fleet.judge import Examiner
 from server.fleet.oversampling import OverSampling
+from server.fleet.rounds import RoundRules, Rounds, reports
 from server.flower_adapter import FlowerFleet
 from tests.server.fakes import FakeGrid, plan
-from tests.server.fleet.test_misbehaving import SPECIFICATION, honest, node_of
+from tests.server.fleet.test_misbehaving import SPECIFICATION, Content, changed, honest, node_of
 
 NODES, QUORUM = 10, 3
 
@@ -66,3 +70,65 @@ def test_who_does_not_answer_is_still_a_failure_where_too_few_do() -> None:
     )
     replies = asking.ask(request("head", 1))
     assert replies.failures == (f"{NODES - 1} device(s) did not answer in time",)
+
+
+class WorstFirst(OneByOne):
+    """Gives the replies of `first` before all others."""
+
+    first: frozenset[int] = frozenset()
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        nodes = {each.metadata.message_id: each.metadata.dst_node_id for each in self.pushed}
+        order = sorted(message_ids, key=lambda each: nodes[each] not in self.first)
+        return next((found for each in order if (found := self._one(each))), [])
+
+    def _one(self, message: str) -> list[Message]:
+        return list(FakeGrid.pull_messages(self, [message]))
+
+
+def drawn() -> list[int]:
+    """Whom round 1 asks first."""
+    return OverSampling(1.3, QUORUM).asked(range(NODES), request("head", 1))
+
+
+def nothing(_: str, __: int) -> RecordDict:
+    return RecordDict()
+
+
+def try_round(folder: Path, contents: dict[int, Content], tries: int) -> list[str]:
+    """Rounds 0 and 1 with some odd devices; the refusals of round 1."""
+    grid = WorstFirst({n: node_of(contents.get(n, honest(n))) for n in range(NODES)})
+    grid.first = frozenset(contents)
+    examiner = Examiner(folder, dict)
+    over = OverSampling(1.3, QUORUM)
+    asking = FlowerFleet(
+        grid, devices=0, timeout=5.0, poll=0.0, quorum=QUORUM, judge=examiner, over=over
+    )
+    rules = RoundRules(quorum=QUORUM, tries=tries, patience=0.0)
+    Rounds(asking, SPECIFICATION, plan(name="fleet", rounds=1), folder, rules).run()
+    done = reports(folder)[1]
+    assert (done["round"], done["accepted"] >= QUORUM, done["tries"]) == (1, True, tries)
+    return list(done["refused"])
+
+
+def spoilt(change: Content, node: int) -> Content:
+    """Honest in round 0, where every answer is waited for."""
+    return lambda stage, round: (change if round else honest(node))(stage, round)
+
+
+ODD = {
+    "not finite": changed(lambda array: np.full_like(array, np.nan)),
+    "too long an update": changed(lambda array: array * np.float32(1e6)),
+}
+
+
+@pytest.mark.parametrize("reason", ODD)
+def test_a_reply_that_is_refused_is_not_one_of_those_needed(tmp_path: Path, reason: str) -> None:
+    bad = drawn()[0]
+    (refused,) = try_round(tmp_path, {bad: spoilt(ODD[reason], bad)}, tries=1)
+    assert refused.startswith(f"{bad}: {reason}")
+
+
+def test_devices_that_decline_do_not_hold_a_round_up(tmp_path: Path) -> None:
+    mute = drawn()[:2]
+    assert not try_round(tmp_path, {n: spoilt(nothing, n) for n in mute}, tries=2)

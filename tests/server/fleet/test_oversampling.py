@@ -13,7 +13,7 @@ from common.errors import UsageError
 from common.heads.specification import HEAD_STAGE, REFERENCE_STAGE
 from common.heads.universal import initial_head
 from common.messages import Request
-from server.fleet.oversampling import OverSampling
+from server.fleet.oversampling import OverSampling, Tries
 from tests.server.fleet.devices import PLAN, SPECIFICATION
 
 HEAD = initial_head(SPECIFICATION, seed=0)
@@ -60,3 +60,39 @@ def test_the_reference_and_rounds_without_it_ask_all_and_wait_for_all() -> None:
 def test_a_factor_out_of_range_is_refused(factor: float) -> None:
     with pytest.raises(UsageError, match="over-sample is"):
         OverSampling(factor, 3)
+
+
+NODES = [10 + number for number in range(20)]
+
+
+def test_the_first_try_of_each_round_draws_and_the_next_ones_ask_all() -> None:
+    tries, over = Tries(OverSampling(1.3, 3)), OverSampling(1.3, 3)
+    for round in (1, 2):
+        assert tries.asked(range(20), NODES, request(round)) == over.asked(
+            range(20), request(round)
+        )
+        for _ in range(2):
+            assert tries.asked(range(20), NODES, request(round)) == list(range(20))
+
+
+def test_who_was_refused_in_a_round_is_left_out_of_its_other_tries() -> None:
+    tries = Tries(OverSampling(1.3, 3))
+    tries.asked(range(20), NODES, request(1))
+    tries.refused({"12"})
+    assert tries.asked(range(20), NODES, request(1)) == [n for n in range(20) if n != 2]
+    tries.asked(range(20), NODES, request(2))
+    assert tries.asked(range(20), NODES, request(2)) == list(range(20))
+
+
+def test_who_was_refused_is_asked_again_where_too_few_others_are_there() -> None:
+    tries = Tries(OverSampling(1.3, 3))
+    tries.asked(range(3), NODES, request(1))
+    tries.refused({"12"})
+    assert tries.asked(range(3), NODES, request(1)) == [0, 1, 2]
+
+
+def test_without_over_sampling_every_try_asks_all() -> None:
+    tries = Tries(OverSampling(0, 3))
+    for _ in range(2):
+        assert tries.asked(range(9), NODES, request(1)) == list(range(9))
+        tries.refused({"12"})

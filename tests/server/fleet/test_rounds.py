@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from common.errors import WorkError
+from common.messages import Request
+from server.federation import Replies
 from server.fleet.rounds import CHECKPOINT, reports
-from tests.server.fakes import declines, fails, sends
+from server.strategies.mean import WeightedMean
+from tests.server.fakes import FakeFleet, declines, fails, sends
 from tests.server.fleet.fakes import plan_of, rounds, same
 
 
@@ -58,3 +62,26 @@ def test_nobody_is_asked_while_paused(tmp_path: Path) -> None:
     waiting.paused = paused
     waiting.run()
     assert asked_while_paused == [0, 0]
+
+
+def test_a_sum_that_was_revealed_counts_below_the_quorum(tmp_path: Path) -> None:
+    """It can't be asked for again: who revealed it refuses another one over the same head."""
+
+    class Sums:
+        def ask(self, request: Request) -> Replies:
+            (made,) = FakeFleet(sends(1.0)).ask(request).updates
+            mean = WeightedMean(
+                specification=made.specification,
+                stage=made.stage,
+                round=made.round,
+                devices=1,
+                clips=1,
+                arrays={name: array.astype(np.float64) for name, array in made.arrays.items()},
+            )
+            return Replies((), 100, 0, (), mean=mean)
+
+    asked = rounds(tmp_path, plan_of("fedavg", rounds=1))
+    asked.fleet = Sums()
+    assert asked.rules.quorum == 2
+    assert asked.run().round == 2
+    assert [each["tries"] for each in reports(tmp_path)] == [1, 1]

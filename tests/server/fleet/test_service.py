@@ -28,10 +28,11 @@ NOT_FOUND = 404
 class Running:
     """A fleet's server in a thread of the test."""
 
-    def __init__(self, root: Path, *, second_lock: bool = False) -> None:
+    def __init__(self, root: Path, *, host: str = "localhost", second_lock: bool = False) -> None:
         self.root = root
+        self.host = host
         self.port = free_port()
-        self.authority = Authority.create(root, address=f"localhost:{self.port}")
+        self.authority = Authority.create(root, address=f"{host}:{self.port}")
         self.server = FleetServer(root, second_lock=second_lock, tell=lambda _: None)
         self._thread = threading.Thread(target=self.server.run)
         self._thread.start()
@@ -68,7 +69,7 @@ def trust(fleet: Running) -> ssl.SSLContext:
 
 
 def asked(fleet: Running, port: int, method: str, path: str) -> int:
-    connection = HTTPSConnection("localhost", port, context=trust(fleet), timeout=20)
+    connection = HTTPSConnection(fleet.host, port, context=trust(fleet), timeout=20)
     try:
         connection.request(method, path, body=b"" if method == "POST" else None)
         return connection.getresponse().status
@@ -159,3 +160,20 @@ def test_clients_without_a_certificate_are_shut_out(tmp_path: Path) -> None:
         assert asked(locked, locked.port, "POST", "/v1/fleet/pull-messages") == 400
     finally:
         locked.end()
+
+
+def test_a_server_in_a_relative_folder_is_reached_where_devices_look_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At an address of its own, as of a network card, on which loopback's does not answer."""
+    if not (shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")):
+        pytest.skip("needs nginx (Debian: apt install nginx-light)")
+    monkeypatch.chdir(tmp_path)
+    started = Running(Path("fleet"), host="127.0.0.2")
+    try:
+        started.wait()
+        assert asked(started, started.port, "POST", "/v1/fleet/pull-messages") != NOT_FOUND
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", started.port), timeout=2)
+    finally:
+        started.end()

@@ -16,7 +16,7 @@ from common.errors import WorkError
 from common.processes import free_port
 from server.authority.authority import Authority
 from server.fleet.dashboard import FILE
-from server.fleet.events import Event
+from server.fleet.events import LARGEST_LOG, Event
 from server.fleet.folder import FleetFolder
 from server.fleet.health import Health, grpc_check, tls_check
 from server.fleet.service import Service
@@ -167,3 +167,11 @@ def test_a_program_with_flowers_health_service_is_healthy_while_it_runs() -> Non
 def test_where_nobody_listens_nobody_is_healthy() -> None:
     assert not grpc_check(1)
     assert not tls_check("127.0.0.1", 1)
+
+
+def test_a_log_that_cannot_be_cut_is_told_once_and_ends_nothing(kept: Kept) -> None:
+    (kept.root / "service/superlink.log.1").mkdir()
+    with (kept.root / "service/superlink.log").open("wb") as log:
+        log.truncate(LARGEST_LOG + 1)
+    kept.pass_time(3)
+    assert [event.name for event in kept.told] == ["log-cut-failed"]

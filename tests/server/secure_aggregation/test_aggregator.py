@@ -84,3 +84,30 @@ def test_what_the_server_sees_of_one_member_is_noise() -> None:
         counts = np.bincount(seen >> 28, minlength=16)
         expected = session.length / 16
         assert float(np.sum((counts - expected) ** 2) / expected) < 50  # chi-square, 15 degrees
+
+
+def test_a_quorum_above_the_threshold_ends_the_session_before_anything_is_revealed() -> None:
+    """Four of five vectors are enough for the threshold of four, not for a quorum of five."""
+    session = session_of(5)
+    vectors, parties = vectors_of(session), members_of(session)
+    server = Aggregator(session, quorum=5)
+    keys = server.advertised([party.advertise() for party in parties.values()])
+    passed = server.shared({number: party.share(keys) for number, party in parties.items()})
+    del parties[5]
+    masked = {n: party.mask(passed[n], vectors[n]) for n, party in parties.items()}
+    with pytest.raises(SecureSumRefused, match=r"4 member\(s\) are left at mask, the quorum is 5"):
+        server.masked(masked)
+
+
+def test_the_quorum_does_not_count_who_confirms_and_reveals() -> None:
+    """A member whose vector is in the sum may leave afterwards."""
+    session = session_of(5)
+    vectors, parties = vectors_of(session), members_of(session)
+    server = Aggregator(session, quorum=5)
+    keys = server.advertised([party.advertise() for party in parties.values()])
+    passed = server.shared({number: party.share(keys) for number, party in parties.items()})
+    there = server.masked({n: party.mask(passed[n], vectors[n]) for n, party in parties.items()})
+    del parties[5]
+    signed = server.confirmed([party.confirm(there) for party in parties.values()])
+    total = server.unmasked([party.reveal(signed) for party in parties.values()])
+    np.testing.assert_allclose(total, sum(vectors.values()), atol=1e-4)
