@@ -62,7 +62,7 @@ def test_costs_are_the_labs_and_say_so() -> None:
 
 def test_words_name_noise_promise_and_advice() -> None:
     done = mien("--devices", "24", "--rounds", "20", "--epsilon", "8")
-    assert "2.684 clipping norms" in done.out
+    assert "2.685 clipping norms" in done.out
     assert "25 % of the members at 1 % false alarms" in done.out
     assert "lab: 59 -> 24 %" in done.out
     assert "Use a public projection to at most 16 numbers" in done.out
