@@ -25,21 +25,12 @@ from common.secure_aggregation.rounds import digest_of_head
 from common.secure_aggregation.session import SecureSumRefused
 from common.settings import FederationPlan
 from common.update import HeadUpdate
+from tests.common.plans import sum_plan
 
 MEMBERS = 4
 SPECIFICATION = HeadSpecification(kind="logistic", dimension=3, features="made-up")
 HEAD = initial_head(SPECIFICATION, 1)
-PLAN = FederationPlan(
-    name="sums",
-    rounds=1,
-    epochs=1,
-    learning_rate=0.1,
-    l2=0.0,
-    memory=0,
-    seed=0,
-    secure_sum=True,
-    smallest_sum=3,
-)
+PLAN = sum_plan(rounds=1, learning_rate=0.1, l2=0.0, seed=0)
 
 
 def update(value: float = 0.25) -> HeadUpdate:

@@ -15,19 +15,10 @@ from common.secure_aggregation.encoding import Vector, decode_sum, encode
 from common.secure_aggregation.session import SecureSumRefused, Session
 from common.settings import FederationPlan
 from common.update import HeadUpdate
+from tests.common.plans import sum_plan
 
 SPECIFICATION = HeadSpecification(kind="logistic", dimension=3, features="made-up", scatter=True)
-PLAN = FederationPlan(
-    name="sums",
-    rounds=1,
-    epochs=1,
-    learning_rate=0.1,
-    l2=0.0,
-    memory=0,
-    seed=0,
-    secure_sum=True,
-    smallest_sum=3,
-)
+PLAN = sum_plan(rounds=1, learning_rate=0.1, l2=0.0, seed=0)
 ROSTER = {number: bytes([number]) * 32 for number in range(1, 6)}
 
 

@@ -9,7 +9,6 @@ import pytest
 from client.ledger import Ledger
 from common.heads.universal import UniversalHead
 from common.paths import simulated_device
-from common.settings import FederationPlan
 from server.audit.attacks import a10_masks, a12_metadata
 from server.audit.finding import SUM, Verdict
 from server.audit.ledgers import hold_against, likeliest_pseudonym
@@ -21,19 +20,10 @@ from server.run import ServerPlan
 from simulations.engines.flower_grid import FlowerGrid
 from simulations.identities import give_identities
 from tests.client.fakes import device, made_up_clips, specification
+from tests.common.plans import sum_plan
 
 DEVICES = 4
-PLAN = FederationPlan(
-    name="sums",
-    rounds=2,
-    epochs=1,
-    learning_rate=0.5,
-    l2=0.01,
-    memory=0,
-    seed=3,
-    secure_sum=True,
-    smallest_sum=3,
-)
+PLAN = sum_plan()
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from common.privacy.gaussian import epsilon_of
 from common.secure_aggregation import steps
 from common.settings import FederationPlan
 from common.update import HeadUpdate
-from server.federation import RoundRecord, run_federation
+from server.federation import Replies, RoundRecord, run_federation
 from server.flower_adapter import FlowerFleet
 from server.noising import privacy_record
 from server.secure_aggregation.outcome import Answers
@@ -32,23 +32,9 @@ from server.strategies.mean import average
 from simulations.engines.flower_grid import FIRST_NODE, FlowerGrid
 from simulations.identities import give_identities
 from tests.client.fakes import any_head, device, made_up_clips, message_to, specification
+from tests.common.plans import sum_plan
 
 DEVICES = 5
-
-
-def plan(**changes: object) -> FederationPlan:
-    about = {
-        "name": "sums",
-        "rounds": 2,
-        "epochs": 1,
-        "learning_rate": 0.5,
-        "l2": 0.01,
-        "memory": 0,
-        "seed": 3,
-        "secure_sum": True,
-        "smallest_sum": 3,
-    }
-    return FederationPlan(**{**about, **changes})  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -90,6 +76,15 @@ def assert_same(found: UniversalHead, expected: UniversalHead) -> None:
         np.testing.assert_allclose(found.arrays[name], array, rtol=1e-4, atol=1e-4)
 
 
+def assert_mean_of_all(root: Path, found: Replies) -> None:
+    with fleet(root) as asked:
+        bare = asked.ask(request(sum_plan(secure_sum=False)))
+    assert found.mean is not None
+    assert found.mean.devices == DEVICES
+    for name, array in average(bare.updates).items():
+        np.testing.assert_allclose(found.mean.arrays[name], array, atol=1e-5)
+
+
 class Meddler:
     """Changes what devices answer at one step, as the one at an address would."""
 
@@ -110,12 +105,12 @@ class Meddler:
 
 
 def test_a_federation_of_secure_sums_ends_at_the_head_of_plain_ones(root: Path) -> None:
-    assert_same(head(root, plan()), head(root, plan(secure_sum=False)))
+    assert_same(head(root, sum_plan()), head(root, sum_plan(secure_sum=False)))
 
 
 @pytest.mark.slow
 def test_devices_whose_vectors_are_lost_are_not_in_the_sum(root: Path) -> None:
-    lossy = plan(dropout=0.12, seed=0)
+    lossy = sum_plan(dropout=0.12, seed=0)
     rounds: list[RoundRecord] = []
     with fleet(root) as asked:
         found = run_federation(asked, specification(), lossy, rounds.append)
@@ -130,12 +125,12 @@ def test_devices_that_decline_are_left_out(root: Path, out: int) -> None:
     for index in range(out):
         clips = DeviceFolder(simulated_device(root, index)).clips()
         device(root, clips, specification(), index=index, held_out_of=("sums",))
-    assert_same(head(root, plan()), head(root, plan(secure_sum=False)))
+    assert_same(head(root, sum_plan()), head(root, sum_plan(secure_sum=False)))
 
 
 def test_too_few_devices_reveal_nothing(root: Path) -> None:
     with fleet(root) as asked:
-        replies = asked.ask(request(plan(smallest_sum=6)))
+        replies = asked.ask(request(sum_plan(smallest_sum=6)))
     assert replies.mean is None
     assert "smallest-sum asks for 6" in replies.failures[0]
     assert all(not ledger(root, index) for index in range(DEVICES))
@@ -143,9 +138,9 @@ def test_too_few_devices_reveal_nothing(root: Path) -> None:
 
 def test_no_second_sum_is_revealed_over_a_head(root: Path) -> None:
     with fleet(root) as asked:
-        assert asked.ask(request(plan())).mean is not None
+        assert asked.ask(request(sum_plan())).mean is not None
     with fleet(root) as asked:
-        replies = asked.ask(request(plan(smallest_sum=4)))
+        replies = asked.ask(request(sum_plan(smallest_sum=4)))
     assert replies.mean is None
     for index in range(DEVICES):
         events = [each.get("event") for each in ledger(root, index)]
@@ -161,15 +156,10 @@ def test_a_server_that_was_killed_goes_on_with_the_sum_it_asked_for(
     with fleet(root, unfinished=unfinished) as asked:
         Killed(asked, steps.REVEAL, after=asked_before)
         with pytest.raises(KeyboardInterrupt):
-            asked.ask(request(plan()))
+            asked.ask(request(sum_plan()))
     with fleet(root, unfinished=unfinished) as asked:
-        found = asked.ask(request(plan()))
-    with fleet(root) as asked:
-        bare = asked.ask(request(plan(secure_sum=False)))
-    assert found.mean is not None
-    assert found.mean.devices == DEVICES
-    for name, array in average(bare.updates).items():
-        np.testing.assert_allclose(found.mean.arrays[name], array, atol=1e-5)
+        found = asked.ask(request(sum_plan()))
+    assert_mean_of_all(root, found)
 
 
 class Killed:
@@ -206,12 +196,12 @@ def test_one_device_s_nonsense_is_left_out_or_named(
 ) -> None:
     with fleet(root) as asked:
         Meddler(asked, step, change)
-        found = asked.ask(request(plan()))
+        found = asked.ask(request(sum_plan()))
     assert found.mean is not None
     assert found.mean.devices == DEVICES - (step in (steps.ADVERTISE, steps.SHARE, steps.MASK))
     assert any(told in each for each in found.hurdles) or not told
     with fleet(root) as asked:
-        bare = asked.ask(request(plan(secure_sum=False))).updates
+        bare = asked.ask(request(sum_plan(secure_sum=False))).updates
     if found.mean.devices < DEVICES:
         bare = tuple(sorted(bare, key=lambda each: each.clips))
         clips = DeviceFolder(simulated_device(root, 0)).clips()
@@ -222,8 +212,8 @@ def test_one_device_s_nonsense_is_left_out_or_named(
 
 
 def is_of(update: HeadUpdate, clips: ClipSet) -> bool:
-    start = initial_head(specification(), plan().seed)
-    made = head_update(start, clips, plan().training, round=1)
+    start = initial_head(specification(), sum_plan().seed)
+    made = head_update(start, clips, sum_plan().training, round=1)
     return made.sha256 == update.sha256
 
 
@@ -231,9 +221,9 @@ def test_no_single_update_is_on_the_wire(root: Path, tmp_path: Path) -> None:
     """No reply holds an update's bytes, its count of clips, or the same bytes at two steps."""
     record = tmp_path / "record"
     with fleet(root, record=record) as asked:
-        asked.ask(request(plan()))
+        asked.ask(request(sum_plan()))
     with fleet(root) as asked:
-        bare = asked.ask(request(plan(secure_sum=False)))
+        bare = asked.ask(request(sum_plan(secure_sum=False)))
     came = [path.read_bytes() for path in record.glob("sums-head-1-*.bin")]
     assert len(came) == len(steps.STEPS) * DEVICES
     for update in bare.updates:
@@ -245,7 +235,7 @@ def test_no_single_update_is_on_the_wire(root: Path, tmp_path: Path) -> None:
 
 def test_the_ledger_knows_what_went_under_masks(root: Path) -> None:
     with fleet(root) as asked:
-        asked.ask(request(plan()))
+        asked.ask(request(sum_plan()))
     left, revealed = ledger(root, 1)
     clips = DeviceFolder(simulated_device(root, 1)).clips()
     assert left["own_clips"] == len(clips)
@@ -257,7 +247,7 @@ def test_the_ledger_knows_what_went_under_masks(root: Path) -> None:
 
 
 def test_a_device_refuses_to_send_an_update_bare_under_a_plan_of_secure_sums(root: Path) -> None:
-    asked = request(plan())
+    asked = request(sum_plan())
     with FlowerGrid(
         devices=DEVICES, run_config={"state-root": str(root)}, workers=1, progress=lambda _: None
     ) as grid:
@@ -268,7 +258,7 @@ def test_a_device_refuses_to_send_an_update_bare_under_a_plan_of_secure_sums(roo
 
 def test_a_step_out_of_turn_gets_nothing(root: Path) -> None:
     with fleet(root) as asked:
-        carried = asked.carry(request(plan()), steps.MASK, {0: b""}, {0: FIRST_NODE})
+        carried = asked.carry(request(sum_plan()), steps.MASK, {0: b""}, {0: FIRST_NODE})
     assert carried.payloads == {}
     assert "a device failed at mask" in carried.failures[0]
 
@@ -285,13 +275,13 @@ def test_another_head_than_the_sum_began_with_is_refused(root: Path) -> None:
             )
 
         asked.carry = swap  # type: ignore[method-assign]
-        found = asked.ask(request(plan()))
+        found = asked.ask(request(sum_plan()))
     assert found.mean is None
     assert all(not ledger(root, index) for index in range(DEVICES))
 
 
 def test_noise_comes_from_the_members_and_is_counted(root: Path) -> None:
-    noised = plan(clip_norm=0.5, noise_multiplier=2.0)
+    noised = sum_plan(clip_norm=0.5, noise_multiplier=2.0)
     rounds: list[RoundRecord] = []
     public = initial_head(specification(), 3)
     with fleet(root) as asked:
@@ -316,7 +306,7 @@ def test_two_noised_sums_of_the_same_updates_differ_by_the_noise_that_was_promis
     """Of 96 entries in four sums each; the bounds hold but for one run in a million."""
     means = []
     for number in range(4):
-        of = plan(name=f"noise-{number}", clip_norm=0.5, noise_multiplier=3.0)
+        of = sum_plan(name=f"noise-{number}", clip_norm=0.5, noise_multiplier=3.0)
         for index in range(DEVICES):
             (simulated_device(root, index) / "ledger.jsonl").unlink(missing_ok=True)
         with fleet(root) as asked:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
 from flwr.app import Message
 
@@ -17,23 +16,22 @@ from common.messages import Request
 from common.paths import simulated_device
 from common.secure_aggregation import steps
 from common.settings import FederationPlan
-from server.federation import Replies
 from server.fleet.abandon import abandon_sum
 from server.fleet.folder import FederationSettings, FleetFolder
 from server.fleet.rounds import RoundRules, Rounds
 from server.flower_adapter import FlowerFleet
 from server.secure_aggregation.outcome import Answers
 from server.secure_aggregation.unfinished import FILE, OnDisk
-from server.strategies.mean import average
 from simulations.engines.flower_grid import FIRST_NODE, FlowerGrid
 from tests.client.fakes import device, specification
+from tests.common.plans import sum_plan
 from tests.simulations.engines.test_secure_sums import (
     DEVICES,
     Killed,
     Meddler,
+    assert_mean_of_all,
     fleet,
     ledger,
-    plan,
     request,
     root,
 )
@@ -78,15 +76,6 @@ def reveals(root: Path) -> list[int]:
     return [events.count(EVENT) for events in told]
 
 
-def assert_mean_of_all(root: Path, found: Replies) -> None:
-    with fleet(root) as asked:
-        bare = asked.ask(request(plan(secure_sum=False)))
-    assert found.mean is not None
-    assert found.mean.devices == DEVICES
-    for name, array in average(bare.updates).items():
-        np.testing.assert_allclose(found.mean.arrays[name], array, atol=1e-5)
-
-
 @pytest.mark.parametrize("asked_before", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_sum_is_gone_on_with_where_all_nodes_have_new_ids(
     root: Path, tmp_path: Path, asked_before: bool
@@ -96,9 +85,9 @@ def test_a_sum_is_gone_on_with_where_all_nodes_have_new_ids(
     with deployed(root, unfinished) as asked:
         Killed(asked, steps.REVEAL, after=asked_before)
         with pytest.raises(KeyboardInterrupt):
-            asked.ask(request(plan()))
+            asked.ask(request(sum_plan()))
     with deployed(root, unfinished, first=9001) as asked:
-        found = asked.ask(request(plan(rounds=7)))
+        found = asked.ask(request(sum_plan(rounds=7)))
     assert reveals(root) == [1] * DEVICES
     assert_mean_of_all(root, found)
 
@@ -107,7 +96,7 @@ def test_a_sum_is_gone_on_with_where_all_nodes_have_new_ids(
 def test_a_sum_that_was_asked_for_needs_no_quorum_any_more(root: Path, tmp_path: Path) -> None:
     """Three of five nodes are back: enough for the sum's threshold, and fewer than the quorum."""
     unfinished = OnDisk(tmp_path / "sum.json")
-    some = plan(smallest_sum=3)
+    some = sum_plan(smallest_sum=3)
     with deployed(root, unfinished, quorum=DEVICES) as asked:
         Dead(asked, {1001, 1002})
         first = asked.ask(request(some))
@@ -146,7 +135,7 @@ def test_nothing_is_revealed_below_the_quorum(root: Path, tmp_path: Path) -> Non
     """The device that declined takes part later; the head is then a sum of all."""
     decline(root, ("sums",))
     unfinished = OnDisk(tmp_path / "sum.json")
-    wanted = plan(rounds=1)
+    wanted = sum_plan(rounds=1)
     with deployed(root, unfinished, quorum=DEVICES) as asked:
         with pytest.raises(WorkError, match=r"4 member\(s\) are left at advertise, the quorum"):
             rounds_of(asked, tmp_path / "federation", wanted, DEVICES).run()
@@ -163,7 +152,7 @@ def test_a_sum_that_was_revealed_counts_whatever_the_quorum_is(root: Path, tmp_p
     unfinished = OnDisk(tmp_path / "sum.json")
     decline(root, ("sums",))
     with deployed(root, unfinished) as asked:
-        done = rounds_of(asked, tmp_path / "federation", plan(rounds=1), DEVICES).run()
+        done = rounds_of(asked, tmp_path / "federation", sum_plan(rounds=1), DEVICES).run()
     assert done.round == 2
 
 
@@ -174,7 +163,7 @@ def test_a_member_who_never_reveals_is_waited_for_and_the_operator_told(
     unfinished = OnDisk(tmp_path / "sum.json")
     with fleet(root, unfinished=unfinished) as asked:
         Meddler(asked, steps.REVEAL, lambda data: None)
-        tries = [asked.ask(request(plan(**EVERYBODY))) for _ in range(2)]
+        tries = [asked.ask(request(sum_plan(**EVERYBODY))) for _ in range(2)]
     assert all(each.mean is None for each in tries)
     for each in tries:
         assert "round 1 of sums has the shares of 4 member(s), 5 are needed" in each.failures[0]
@@ -188,7 +177,7 @@ def folder(tmp_path: Path) -> FleetFolder:
     begun.begin(
         FederationSettings(
             specification=specification(),
-            plan=plan(rounds=1),
+            plan=sum_plan(rounds=1),
             rules=RoundRules(quorum=3, tries=1, patience=0.0),
             deadline=60.0,
         )
@@ -204,7 +193,7 @@ def test_a_sum_that_was_given_up_is_begun_anew_by_those_who_revealed_none(
     with fleet(root, unfinished=unfinished) as asked:
         Killed(asked, steps.REVEAL, after=False)
         with pytest.raises(KeyboardInterrupt):
-            rounds_of(asked, folder.federation, plan(rounds=1), 3).run()
+            rounds_of(asked, folder.federation, sum_plan(rounds=1), 3).run()
     before = unfinished.read()
     assert before is not None
     assert abandon_sum(folder) == before
@@ -212,7 +201,7 @@ def test_a_sum_that_was_given_up_is_begun_anew_by_those_who_revealed_none(
     unfinished.write(before)
     assert unfinished.read() is None, "a run that was just asking for it changes nothing"
     with fleet(root, unfinished=unfinished) as asked:
-        assert rounds_of(asked, folder.federation, plan(rounds=1), 3).run().round == 2
+        assert rounds_of(asked, folder.federation, sum_plan(rounds=1), 3).run().round == 2
     with pytest.raises(UsageError, match="nothing to give up"):
         abandon_sum(folder)
 
@@ -223,9 +212,9 @@ def test_who_revealed_for_a_sum_that_was_given_up_helps_with_no_other(
     unfinished = OnDisk(tmp_path / "sum.json")
     with fleet(root, unfinished=unfinished) as asked:
         Meddler(asked, steps.REVEAL, lambda data: None)
-        asked.ask(request(plan(**EVERYBODY)))
+        asked.ask(request(sum_plan(**EVERYBODY)))
     unfinished.abandon()
     with fleet(root, unfinished=unfinished) as asked:
-        again = asked.ask(request(plan(**EVERYBODY)))
+        again = asked.ask(request(sum_plan(**EVERYBODY)))
     assert again.mean is None
     assert reveals(root) == [1] * DEVICES
