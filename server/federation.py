@@ -92,6 +92,9 @@ class RoundRecord:
     noise: float = 0.0
 
 
+OnNoised = Callable[[Request, WeightedMean], None]
+
+
 def run_federation(
     fleet: Fleet,
     specification: HeadSpecification,
@@ -100,13 +103,14 @@ def run_federation(
     *,
     strict: bool = False,
     reference: UniversalHead | None = None,
+    on_noised: OnNoised = lambda request, mean: None,
 ) -> UniversalHead:
     """Round 0 (reference), `plan.rounds` head rounds, then the held-out devices' own test.
 
     No device is asked for a reference where a public one is given.
 
     A head round for which only some devices were asked, or whose replies were all lost, may bring
-    nothing; the head then stays as it was.
+    nothing; the head then stays as it was. `on_noised` is told of means that the server noised.
 
     Raises:
         WorkError: a round brought no update at all, a device failed its own test, or, if `strict`
@@ -114,11 +118,11 @@ def run_federation(
     """
     state = initial_state(initial_head(specification, plan.seed))
     if reference is None:
-        state = _round(fleet, state, plan, REFERENCE_STAGE, on_round, strict)
+        state = _round(fleet, state, plan, REFERENCE_STAGE, on_round, on_noised, strict)
     else:
         state = with_reference(state, reference)
     for _ in range(plan.rounds):
-        state = _round(fleet, state, plan, HEAD_STAGE, on_round, strict)
+        state = _round(fleet, state, plan, HEAD_STAGE, on_round, on_noised, strict)
     if plan.evaluate:
         replies = fleet.ask(Request(plan, EVALUATE, state.round, state.head))
         if replies.faults:
@@ -149,6 +153,7 @@ def _round(
     plan: FederationPlan,
     stage: str,
     on_round: Callable[[RoundRecord], None],
+    on_noised: OnNoised,
     strict: bool,
 ) -> ServerState:
     request = Request(plan, stage, state.round, state.head)
@@ -159,6 +164,8 @@ def _round(
         reason = replies.faults[0] if replies.faults else "all devices declined"
         raise WorkError(f"round {state.round} of {plan.name} brought no update: {reason}")
     collected, noise = combined(request, replies)
+    if noise and replies.mean is None and isinstance(collected, WeightedMean):
+        on_noised(request, collected)
     shapes = state.head.specification.shapes(stage)
     on_round(
         RoundRecord(

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from common.files import write_atomically
 from common.messages import Request
-from server.audit.recording_format import write_sum
+from common.privacy.release import flat
+from server.audit.recording_format import NOISED, write_sum
 from server.audit.transcript import file_stem
 from server.audit.truth import pseudonym_of
 from server.secure_aggregation.outcome import SumRecord
+from server.strategies.mean import WeightedMean
 
 
 def keep_sum(folder: Path, request: Request, found: SumRecord, simulated: bool) -> None:
@@ -24,6 +26,22 @@ def keep_sum(folder: Path, request: Request, found: SumRecord, simulated: bool) 
         step=found.step,
         attempt=found.attempt,
         masked=found.masked or None,
+    )
+
+
+def keep_noised(folder: Path, request: Request, mean: WeightedMean) -> None:
+    """Write the sum that the server noised itself: what everybody else can learn of the round.
+
+    Who is in it stands in the replies beside it; here members go by numbers.
+    """
+    total = mean.devices * flat(request.head.specification, request.stage, mean.arrays)
+    write_sum(
+        folder,
+        file_stem(request.plan.name, request.stage, request.round),
+        total=total,
+        members={number: str(number) for number in range(1, mean.devices + 1)},
+        step=0.0,
+        kind=NOISED,
     )
 
 

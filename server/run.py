@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,11 +19,14 @@ from common.errors import UsageError, WorkError
 from common.files import private_folder, write_atomically
 from common.heads.specification import HeadSpecification
 from common.heads.universal import UniversalHead
+from common.messages import Request
 from common.settings import FederationPlan
 from server.audit.recording_format import write_claim
 from server.audit.transcript import Claim
 from server.federation import Fleet, RoundRecord, run_federation
 from server.noising import privacy_record
+from server.recording import keep_noised
+from server.strategies.mean import WeightedMean
 
 REFERENCE: Final = "reference.safetensors"
 """A public reference, in place of round 0, in the server's folder."""
@@ -87,6 +91,7 @@ def run_plan(fleet: Fleet, plan: ServerPlan, folder: Path, record: Path | None =
             rounds.append,
             strict=plan.devices > 0,
             reference=reference,
+            on_noised=partial(_keep_noised, record),
         )
         save_head(folder / f"{federation.name}.safetensors", head)
         if record is not None and reference is not None:
@@ -98,6 +103,11 @@ def run_plan(fleet: Fleet, plan: ServerPlan, folder: Path, record: Path | None =
                 write_claim(record, federation.name, _claim(federation, told))
     save_rounds(folder / "rounds.json", rounds)
     write_atomically(folder / PRIVACY, json.dumps(privacy).encode())
+
+
+def _keep_noised(record: Path | None, request: Request, mean: WeightedMean) -> None:
+    if record is not None:
+        keep_noised(record, request, mean)
 
 
 def _claim(plan: FederationPlan, told: Mapping[str, Any]) -> Claim:

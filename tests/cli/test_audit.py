@@ -15,7 +15,7 @@ from client.ledger import Ledger
 from common.errors import UsageError
 from common.paths import simulated_device
 from simulations.settings import SimulationSettings
-from tests.simulations.tables import write_table
+from tests.simulations.tables import USERS, write_table
 
 app = typer.Typer()
 app.command()(audit.command)
@@ -146,3 +146,24 @@ def test_the_stock_protocol_fails_by_name(tmp_path: Path) -> None:
     assert "'num_examples'" in found["A12", "sum"]["meaning"]
     assert "came unsigned" in found["A10", "sum"]["meaning"]
     assert found["A6", "individual"]["verdict"] == "not measurable"
+
+
+def test_noise_that_the_server_added_is_what_the_sum_view_sees(tmp_path: Path) -> None:
+    settings = SimulationSettings(
+        features=str(write_table(tmp_path / "table.csv")),
+        rounds=2,
+        l2=0.01,
+        user_folds=2,
+        draws=1,
+        clip_norm=0.5,
+        noise_multiplier=4.0,
+        public_users=USERS[0],
+        record=str(tmp_path / "run"),
+    )
+    run(settings, engine="grid", workers=1)
+    done = CliRunner().invoke(app, [str(tmp_path / "run"), "--view", "sum", "--json"])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    attacks = {each["id"]: each for each in json.loads(done.stdout)["attacks"]}
+    assert attacks["A9"]["verdict"] != "fail"
+    summed = list((tmp_path / "run").glob("*-noised.safetensors"))
+    assert len(summed) == 2 * 2  # rounds of each federation
