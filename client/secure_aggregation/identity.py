@@ -40,6 +40,7 @@ from common.secure_aggregation.session import SecureSumRefused
 IDENTITY_SETTING: Final = "sum_identity"
 IDENTITY_FILE: Final = "identity.key"
 KNOWN_FILE: Final = "identities.json"
+INTRODUCTION_FILE: Final = "introduction"
 
 
 class Vouched(NamedTuple):
@@ -83,20 +84,32 @@ class KnownIdentities:
             raise WorkError("the device's folder has no identity for secure sums") from error
 
     def introduction(self) -> bytes:
-        """See `Identities`."""
-        return self.own().public_key().public_bytes_raw()
+        """See `Identities`: the bare key, where there is nothing else to show."""
+        told = self._folder / INTRODUCTION_FILE
+        return told.read_bytes() if told.exists() else self.own().public_key().public_bytes_raw()
 
     def vouched(self, introduction: bytes) -> Vouched:
         """See `Identities`."""
         known = json.loads((self._folder / KNOWN_FILE).read_text(encoding="utf-8"))
         if introduction.hex() not in known:
             raise SecureSumRefused("the roster has a member whom this device does not know")
-        return Vouched(introduction, (introduction,))
+        return Vouched(introduction[:IDENTITY_BYTES], (introduction,))
 
 
-def keep_known(folder: Path, own: Ed25519PrivateKey, known: list[bytes]) -> None:
-    """Set a simulated device up for secure sums."""
+def keep_known(
+    folder: Path, own: Ed25519PrivateKey, known: list[bytes], introduction: bytes = b""
+) -> None:
+    """Set a simulated device up for secure sums.
+
+    Args:
+        folder: the device's.
+        own: its identity key.
+        known: everybody's introductions.
+        introduction: its own, for a server that looks at certificates; none for the bare key.
+    """
     write_atomically(folder / IDENTITY_FILE, own.private_bytes_raw())
+    if introduction:
+        write_atomically(folder / INTRODUCTION_FILE, introduction)
     names = json.dumps([each.hex() for each in known])
     write_atomically(folder / KNOWN_FILE, names.encode())
 

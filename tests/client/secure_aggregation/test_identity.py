@@ -88,6 +88,16 @@ def test_one_enrolled_device_is_one_member(tmp_path: Path, authority: Authority)
             )
 
 
+def test_a_simulated_device_may_show_more_than_its_key(tmp_path: Path) -> None:
+    own = Ed25519PrivateKey.generate()
+    told = own.public_key().public_bytes_raw() + b"and what vouches for it"
+    (tmp_path / "device").mkdir()
+    keep_known(tmp_path / "device", own, [told], told)
+    known = KnownIdentities(tmp_path / "device")
+    assert known.introduction() == told
+    assert known.vouched(told).key == told[:32]
+
+
 def test_a_renewed_certificate_makes_no_second_member(tmp_path: Path, authority: Authority) -> None:
     with member(tmp_path, authority, "one") as one:
         before = CertifiedIdentities(one).introduction()

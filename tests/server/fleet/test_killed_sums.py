@@ -13,12 +13,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
 from client.rounds import answer
 from client.secure_aggregation.identity import keep_known
 from client.secure_aggregation.replay import EVENT
 from client.sum_rounds import answer_sum
+from common.enrolment.introduction import write_introduction
 from common.heads.universal import initial_head
 from common.messages import Request, SumRequest
 from common.secure_aggregation import steps
@@ -31,7 +34,7 @@ from server.secure_aggregation.collecting import SumCollector
 from server.secure_aggregation.outcome import Answers
 from server.secure_aggregation.unfinished import FILE, OnDisk, Unfinished
 from server.strategies import strategy_of
-from tests.server.fleet.devices import PLAN, SPECIFICATION, Fleet
+from tests.server.fleet.devices import PLAN, SPECIFICATION, Device, Fleet
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 DEVICES = 3
@@ -45,15 +48,24 @@ class Killed(Exception):
     """The server is no more."""
 
 
+def introduction(fleet: Fleet, device: Device, identity: Ed25519PrivateKey) -> bytes:
+    registry = fleet.authority.devices
+    (certificate,) = registry.certificates(registry.active(device.name))
+    key = load_ssh_private_key((device.folder / "key").read_bytes(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    return write_introduction(identity.public_key().public_bytes_raw(), certificate, key)
+
+
 @pytest.fixture
 def fleet(tmp_path: Path) -> Iterator[Fleet]:
     if not (shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")):
         pytest.skip("needs nginx (Debian: apt install nginx-light)")
     begun = Fleet(tmp_path, DEVICES, deadline=120.0, plan=SUMS, reference=PUBLIC)
     keys = [Ed25519PrivateKey.generate() for _ in range(DEVICES)]
-    known = [key.public_key().public_bytes_raw() for key in keys]
-    for device, key in zip(begun.devices, keys, strict=True):
-        keep_known(device.state.path, key, known)
+    paired = zip(begun.devices, keys, strict=True)
+    known = [introduction(begun, device, key) for device, key in paired]
+    for device, key, own in zip(begun.devices, keys, known, strict=True):
+        keep_known(device.state.path, key, known, own)
     try:
         yield begun
     finally:
