@@ -9,8 +9,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -53,6 +54,8 @@ from common.randomness import generator
 from common.update import HeadUpdate
 
 HEARTBEAT_SECONDS: Final = 30.0
+BEAT_EARLY: Final = 0.6
+"""Share of the interval after which a device beats again."""
 PULL_SECONDS: Final = 3.0
 """Between pulls, as Flower's SuperNode has it."""
 RETRY_SECONDS: Final = 1.0
@@ -93,13 +96,16 @@ class ScriptedDevice:
         self._node = Node(node_id=self._client.ActivateNode(request).node_id)
         self._beat = time.monotonic()
 
-    def turn(self) -> bool:
-        """Beat where it is time to, pull once and answer; returns whether there was a message."""
-        if time.monotonic() - self._beat > HEARTBEAT_SECONDS * 0.8:
+    def beat(self) -> None:
+        """Say that it still is there, where it is time to."""
+        if time.monotonic() - self._beat > HEARTBEAT_SECONDS * BEAT_EARLY:
             self._client.SendNodeHeartbeat(
                 SendNodeHeartbeatRequest(node=self._node, heartbeat_interval=HEARTBEAT_SECONDS)
             )
             self._beat = time.monotonic()
+
+    def turn(self) -> bool:
+        """Pull once and answer; returns whether there was a message."""
         pulled = self._client.PullMessages(PullMessagesRequest(node=self._node))
         if not pulled.messages_list:
             return False
@@ -210,8 +216,10 @@ class Crowd:
     def run(self) -> None:
         """Let everyone take turns; ends soon after `stop`."""
         parts = [self.devices[place :: self.threads] for place in range(self.threads)]
-        with ThreadPoolExecutor(self.threads) as pool:
+        with ThreadPoolExecutor(self.threads + 1) as pool:
+            beating = pool.submit(self._beat_for_all)
             list(pool.map(self._take_turns, parts))
+            beating.result()
 
     def stop(self) -> None:
         """End `run`."""
@@ -225,13 +233,25 @@ class Crowd:
                 return
             due[device] = time.monotonic() + (0.0 if self._turn(device) else PULL_SECONDS)
 
+    def _beat_for_all(self) -> None:
+        """Beats do not wait for a device's turn: a server under load would take it for gone."""
+        while not self._stop.wait(1.0):
+            for device in self.devices:
+                with self._errors_counted():
+                    device.beat()
+
     def _turn(self, device: ScriptedDevice) -> bool:
-        try:
+        had = False
+        with self._errors_counted():
             had = device.turn()
-        except (httpx.HTTPError, OSError, RuntimeError, TypeError, ValueError) as error:
-            with self._lock:
-                self.errors[type(error).__name__] += 1
-            return False
         with self._lock:
             self.answered += had
         return had
+
+    @contextmanager
+    def _errors_counted(self) -> Iterator[None]:
+        try:
+            yield
+        except (httpx.HTTPError, OSError, RuntimeError, TypeError, ValueError) as error:
+            with self._lock:
+                self.errors[type(error).__name__] += 1
