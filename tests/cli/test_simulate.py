@@ -38,6 +38,7 @@ def test_the_help_names_every_option(mien: Command) -> None:
         assert text in done.out
 
 
+@pytest.mark.slow
 def test_json_stands_alone_on_standard_output(table: str, tmp_path: Path) -> None:
     done = mien_process("simulate", "--features", table, *SMALL, "--json")
     assert done.code == 0, done.err

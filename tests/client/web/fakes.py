@@ -165,7 +165,8 @@ class FakeJobs:
 
     Attributes:
         taken: (job, all bytes of its clip) of every job.
-        result: what a job gives back.
+        result: what a job gives back; None for what a worker would: an answer about a clip, or
+            that nothing could be learned.
         events: answers told while a clip comes, one after each piece.
         error: raised instead, once the clip is there.
         unreadable: raised before any piece is taken.
@@ -173,7 +174,7 @@ class FakeJobs:
 
     def __init__(self) -> None:
         self.taken: list[tuple[dict[str, Any], bytes]] = []
-        self.result: dict[str, Any] = answer(clip="a" * 32).to_json()
+        self.result: dict[str, Any] | None = None
         self.events: list[dict[str, Any]] = []
         self.error: Exception | None = None
         self.unreadable = False
@@ -199,7 +200,19 @@ class FakeJobs:
         await asyncio.sleep(0)
         if self.error is not None:
             raise self.error
-        return self.result
+        return self.result if self.result is not None else self._plain_result(job)
+
+    def _plain_result(self, job: Mapping[str, Any]) -> dict[str, Any]:
+        if job["do"] != "personalise":
+            return answer(clip="a" * 32).to_json()
+        return {
+            "user": job["user"],
+            "head": "universal",
+            "personal": False,
+            "reason": "there are too few clips",
+            "comparison": None,
+            "answers_changed": 0,
+        }
 
     async def close(self) -> None:
         self.closed = True

@@ -295,6 +295,12 @@ def test_what_left_is_listed_with_totals(visitor: Visitor, device: Device) -> No
     assert words.index("Change of the shared part") < words.index("Coarse centre and spread")
 
 
+def test_learning_from_too_few_clips_is_said(visitor: Visitor) -> None:
+    answer = visitor.post("/users/personalise", name="Ada")
+    assert answer.status_code == 200
+    assert "Nothing new is in use for Ada yet." in answer.text
+
+
 def test_what_was_refused_is_listed_newest_first(visitor: Visitor, device: Device) -> None:
     assert "said no to" not in read(visitor, "/ledger").words
     note_declined(device.vault, "round 4", "it would tell <b>too</b> much")

@@ -16,7 +16,7 @@ from common.privacy.plan import NEITHER, USABLE_SIGNAL, make_plan, parameters_of
 
 
 @given(target=st.floats(0.1, 30), delta=st.sampled_from([1e-5, 1e-7]), rounds=st.integers(1, 200))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_the_accountant_finds_the_promise_kept(target: float, delta: float, rounds: int) -> None:
     plan = make_plan(devices=24, rounds=rounds, epsilon=target, delta=delta, dimension=64)
     state = compose(PrivacyState(), NoisyRelease(multiplier=plan.multiplier), rounds)

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from server.fleet.rounds import CHECKPOINT, reports
 from tests.server.fleet.fakes import plan_of, rounds, same
 
@@ -41,6 +43,7 @@ def limited(folder: Path, largest: int, wanted: int) -> tuple[int, str]:
     return told.returncode, told.stderr.strip()
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "fleet"
     assert limited(folder, 0, 1) == (0, "")
