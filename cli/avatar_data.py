@@ -306,12 +306,7 @@ def tune(
 
     `mien avatar fine-tune pairs --backbone mini-xception --out avatars.safetensors`
     """
-    from simulations.avatar_data.tuning import (
-        NetworkPlan,
-        changed_recipe,
-        tune_head,
-        tune_network,
-    )
+    from simulations.avatar_data.tuning import NetworkPlan, changed_recipe, tune_head, tune_network
     from simulations.avatars.pairs import read_pairs
 
     _check_tuning(network, backbone, others=bool(weights or install or size or epochs or resume))

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from server.audit.finding import INDIVIDUAL, Outcome, Verdict, judged, not_measurable
-from server.audit.statistics import area, bound_at, cluster_bootstrap, rate_at
+from server.audit.statistics import Rate, area, bound_at, cluster_bootstrap, rate_at
 from server.audit.subject import Subject
 from server.audit.transcript import Vector
 
@@ -97,16 +97,23 @@ def membership_outcome(
         change=LESS_EXPOSURE if verdict is not Verdict.PASS else "",
         details={
             **details,
-            "tpr_at_0.1_percent": few.share,
-            "tpr_at_1_percent": some.share,
-            "tpr_intervals": {"0.1 %": few.interval, "1 %": some.interval},
-            "hits": {"0.1 %": few.hits, "1 %": some.hits},
-            "members": few.trials,
+            **_rates(few, some),
             "auc": area(members, others),
             "negatives": negatives,
             "negatives_are": against,
         },
     )
+
+
+def _rates(few: Rate, some: Rate) -> dict[str, Any]:
+    """Hits at 0.1 and at 1 % false alarms, for the details."""
+    return {
+        "tpr_at_0.1_percent": few.share,
+        "tpr_at_1_percent": some.share,
+        "tpr_intervals": {"0.1 %": few.interval, "1 %": some.interval},
+        "hits": {"0.1 %": few.hits, "1 %": some.hits},
+        "members": few.trials,
+    }
 
 
 def _person_only(members: Vector, others: Vector, details: Mapping[str, Any]) -> Outcome:

@@ -3,19 +3,10 @@
 from __future__ import annotations
 
 from common.settings import FederationPlan
+from tests.server.fakes import plan
 
 
 def sum_plan(**changes: object) -> FederationPlan:
     """Two rounds of sums of three devices or more."""
-    about: dict[str, object] = {
-        "name": "sums",
-        "rounds": 2,
-        "epochs": 1,
-        "learning_rate": 0.5,
-        "l2": 0.01,
-        "memory": 0,
-        "seed": 3,
-        "secure_sum": True,
-        "smallest_sum": 3,
-    }
-    return FederationPlan(**{**about, **changes})  # type: ignore[arg-type]
+    about = {"name": "sums", "learning_rate": 0.5, "seed": 3, "secure_sum": True, "smallest_sum": 3}
+    return plan(**{**about, **changes})
